@@ -1,0 +1,20 @@
+// The addon: everything that JavaScript can see, on one screen.
+
+#include <napi.h>
+
+#include "binding/convert.h"
+#include "binding/dataplane_wrap.h"
+#include "binding/descriptor_receiver.h"
+
+namespace {
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  exports.Set("Dataplane", weft::DataplaneWrap::Define(env));
+  exports.Set("counterList", weft::CounterList(env));
+  exports.Set("receiveDescriptor", Napi::Function::New(env, weft::ReceiveDescriptor));
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(weft, Init)

@@ -1,0 +1,36 @@
+// JavaScript values ↔ what the dataplane works with.
+
+#ifndef WEFT_BINDING_CONVERT_H_
+#define WEFT_BINDING_CONVERT_H_
+
+#include <napi.h>
+
+#include <vector>
+
+#include "../io/memory_port.h"
+#include "../pipeline/verdict.h"
+#include "../wire/address.h"
+#include "../wire/offload.h"
+
+namespace weft {
+
+// Bytes of a Uint8Array, copied.
+std::vector<uint8_t> ToBytes(const Napi::Value& value);
+
+// {gso: 'none'|'tcp4'|'tcp6'|'udp', ecn, needsChecksum, gsoSize, checksumStart, checksumOffset}
+Offload ToOffload(const Napi::Object& value);
+Napi::Object FromOffload(Napi::Env env, const Offload& offload);
+
+Napi::Value FromMac(Napi::Env env, const MacAddress& mac);  // 6 bytes
+Napi::Value FromIp(Napi::Env env, const IpAddress& ip);     // 4 or 16 bytes
+
+// {action, counter, routed, vni, port, vtep, trail: [{table, record}]}
+Napi::Object FromVerdict(Napi::Env env, const Verdict& verdict);
+Napi::Array FromOutputs(Napi::Env env, const std::vector<MemoryOutput>& outputs);
+
+// [{name, text, kind: 'count'|'drop'}] in the order of counters.def.
+Napi::Array CounterList(Napi::Env env);
+
+}  // namespace weft
+
+#endif  // WEFT_BINDING_CONVERT_H_

@@ -1,0 +1,190 @@
+#include "../binding/dataplane_wrap.h"
+
+#include <cstring>
+#include <string>
+
+#include "../binding/convert.h"
+
+namespace weft {
+
+namespace {
+
+uint32_t U32(const Napi::Value& value) { return value.As<Napi::Number>().Uint32Value(); }
+
+Napi::Value Fail(Napi::Env env, const std::string& message, int code = 0) {
+  Napi::Error error = Napi::Error::New(env, message);
+  if (code != 0) error.Set("code", Napi::String::New(env, strerrorname_np(code)));
+  error.ThrowAsJavaScriptException();
+  return env.Undefined();
+}
+
+}  // namespace
+
+Napi::Function DataplaneWrap::Define(Napi::Env env) {
+  return DefineClass(env, "Dataplane",
+                     {
+                         InstanceMethod<&DataplaneWrap::Start>("start"),
+                         InstanceMethod<&DataplaneWrap::Stop>("stop"),
+                         InstanceMethod<&DataplaneWrap::OpenTap>("openTap"),
+                         InstanceMethod<&DataplaneWrap::OpenMemory>("openMemory"),
+                         InstanceMethod<&DataplaneWrap::ClosePort>("closePort"),
+                         InstanceMethod<&DataplaneWrap::Apply>("apply"),
+                         InstanceMethod<&DataplaneWrap::Collect>("collect"),
+                         InstanceMethod<&DataplaneWrap::CounterValues>("counterValues"),
+                         InstanceMethod<&DataplaneWrap::Traffic>("traffic"),
+                         InstanceMethod<&DataplaneWrap::FdbRows>("fdbRows"),
+                         InstanceMethod<&DataplaneWrap::NeighbourRows>("neighbourRows"),
+                         InstanceMethod<&DataplaneWrap::InjectFromPort>("injectFromPort"),
+                         InstanceMethod<&DataplaneWrap::InjectFromUnderlay>("injectFromUnderlay"),
+                     });
+}
+
+DataplaneWrap::DataplaneWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  const auto options = info[0].As<Napi::Object>();
+  dataplane_ = std::make_unique<Dataplane>(Dataplane::Options{
+      .address = U32(options.Get("address")),
+      .vxlan_port = static_cast<uint16_t>(U32(options.Get("vxlanPort"))),
+      .workers = static_cast<int>(U32(options.Get("workers"))),
+      .memory = options.Get("memory").ToBoolean(),
+  });
+}
+
+DataplaneWrap::~DataplaneWrap() { Close(); }
+
+void DataplaneWrap::Close() {
+  dataplane_->Stop();
+  if (started_) on_port_gone_.Release();
+  started_ = false;
+}
+
+Napi::Value DataplaneWrap::Start(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  if (started_) return Fail(env, "the dataplane is started already");
+  // Events are few (a port goes once); an unbounded queue cannot grow.
+  on_port_gone_ =
+      Napi::ThreadSafeFunction::New(env, info[0].As<Napi::Function>(), "weft port gone", 0, 1);
+  on_port_gone_.Unref(env);
+  std::string error;
+  const int code = dataplane_->Start(
+      [this](PortId id) {
+        on_port_gone_.NonBlockingCall([id](Napi::Env env, Napi::Function callback) {
+          callback.Call({Napi::Number::New(env, id)});
+        });
+      },
+      &error);
+  started_ = true;
+  if (code != 0) {
+    Close();
+    return Fail(env, error, code);
+  }
+  return env.Undefined();
+}
+
+void DataplaneWrap::Stop(const Napi::CallbackInfo&) { Close(); }
+
+Napi::Value DataplaneWrap::OpenTap(const Napi::CallbackInfo& info) {
+  std::string error;
+  if (!dataplane_->OpenTap(U32(info[0]), info[1].As<Napi::Number>().Int32Value(), &error)) {
+    return Fail(info.Env(), error);
+  }
+  return info.Env().Undefined();
+}
+
+Napi::Value DataplaneWrap::OpenMemory(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), dataplane_->OpenMemory(U32(info[0])));
+}
+
+Napi::Value DataplaneWrap::ClosePort(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), dataplane_->ClosePort(U32(info[0])));
+}
+
+Napi::Value DataplaneWrap::Apply(const Napi::CallbackInfo& info) {
+  const auto batch = info[0].As<Napi::Uint8Array>();
+  return Napi::Boolean::New(info.Env(), dataplane_->Apply(batch.Data(), batch.ByteLength()));
+}
+
+Napi::Value DataplaneWrap::Collect(const Napi::CallbackInfo& info) {
+  return Napi::Number::New(info.Env(), static_cast<double>(dataplane_->Collect()));
+}
+
+Napi::Value DataplaneWrap::CounterValues(const Napi::CallbackInfo& info) {
+  auto values = Napi::BigUint64Array::New(info.Env(), kCounterCount);
+  for (size_t i = 0; i < kCounterCount; i++) values[i] = dataplane_->CounterSum(i);
+  return values;
+}
+
+Napi::Value DataplaneWrap::Traffic(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  const Port::Traffic* traffic = dataplane_->TrafficOf(U32(info[0]));
+  if (traffic == nullptr) return env.Null();
+  Napi::Object object = Napi::Object::New(env);
+  const auto set = [&](const char* name, const std::atomic<uint64_t>& value) {
+    object.Set(name,
+               Napi::Number::New(env, static_cast<double>(value.load(std::memory_order_relaxed))));
+  };
+  set("rxFrames", traffic->rx_frames);
+  set("rxBytes", traffic->rx_bytes);
+  set("txFrames", traffic->tx_frames);
+  set("txBytes", traffic->tx_bytes);
+  set("dropped", traffic->dropped);
+  return object;
+}
+
+Napi::Value DataplaneWrap::FdbRows(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Napi::Array rows = Napi::Array::New(env);
+  dataplane_->tables().fdb.ForEach([&](const FdbKey& key, const FdbRow& row) {
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("vni", key.vni);
+    object.Set("mac", FromMac(env, key.mac));
+    object.Set("port", row.port);
+    object.Set("vtep", row.vtep);
+    object.Set("record", row.record);
+    rows.Set(rows.Length(), object);
+  });
+  return rows;
+}
+
+Napi::Value DataplaneWrap::NeighbourRows(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Napi::Array rows = Napi::Array::New(env);
+  dataplane_->tables().neighbours.ForEach([&](const NeighbourKey& key, const NeighbourRow& row) {
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("vni", key.vni);
+    object.Set("ip", FromIp(env, key.ip));
+    object.Set("mac", FromMac(env, row.mac));
+    object.Set("gateway", row.gateway);
+    object.Set("record", row.record);
+    rows.Set(rows.Length(), object);
+  });
+  return rows;
+}
+
+Napi::Value DataplaneWrap::InjectFromPort(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  bool lossless;
+  const uint64_t now_ns = info[3].As<Napi::BigInt>().Uint64Value(&lossless);
+  Verdict verdict;
+  if (!dataplane_->InjectFromPort(U32(info[0]), ToBytes(info[1]),
+                                  ToOffload(info[2].As<Napi::Object>()), now_ns, &verdict)) {
+    return Fail(env, "no such memory port, or the frame is too long");
+  }
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("verdict", FromVerdict(env, verdict));
+  result.Set("outputs", FromOutputs(env, dataplane_->TakeOutputs()));
+  return result;
+}
+
+Napi::Value DataplaneWrap::InjectFromUnderlay(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  bool lossless;
+  const uint64_t now_ns = info[2].As<Napi::BigInt>().Uint64Value(&lossless);
+  Verdict verdict;
+  dataplane_->InjectFromUnderlay(U32(info[0]), ToBytes(info[1]), now_ns, &verdict);
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("verdict", FromVerdict(env, verdict));
+  result.Set("outputs", FromOutputs(env, dataplane_->TakeOutputs()));
+  return result;
+}
+
+}  // namespace weft

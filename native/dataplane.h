@@ -1,0 +1,85 @@
+// The dataplane: ports, tables, workers. Used by one control thread (Node's main thread), through
+// native/binding.
+
+#ifndef WEFT_DATAPLANE_H_
+#define WEFT_DATAPLANE_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "counters.h"
+#include "executor.h"
+#include "io/memory_port.h"
+#include "io/source_ports.h"
+#include "tables/tables.h"
+#include "worker.h"
+
+namespace weft {
+
+class Dataplane {
+ public:
+  struct Options {
+    VtepAddress address = 0;
+    uint16_t vxlan_port = 4789;
+    int workers = 1;
+    bool memory =
+        false;  // no kernel: ports and underlay are memory twins, frames come by Inject*()
+  };
+
+  explicit Dataplane(const Options& options);
+  ~Dataplane();
+  Dataplane(const Dataplane&) = delete;
+  Dataplane& operator=(const Dataplane&) = delete;
+
+  // Opens the sockets and starts the workers. 0, or an errno and what failed in `error`.
+  int Start(std::function<void(PortId)> on_port_gone, std::string* error);
+  // Stops the workers and closes everything. Idempotent.
+  void Stop();
+
+  // Adds a local endpoint's TAP queue; owns `fd` from then on, also on failure. False and a reason
+  // when it is not one.
+  bool OpenTap(PortId id, int fd, std::string* error);
+  bool OpenMemory(PortId id);
+  // The descriptor is closed once no worker uses it: see Collect().
+  bool ClosePort(PortId id);
+
+  bool Apply(const uint8_t* batch, size_t length) { return tables_.Apply(batch, length); }
+  // Frees what workers have let go of; returns what is left. To be called until it returns 0.
+  size_t Collect() { return rcu_.Collect(); }
+
+  const Tables& tables() const { return tables_; }
+  uint64_t CounterSum(size_t index) const;
+  const Port::Traffic* TrafficOf(PortId id) const;
+
+  // Memory mode: one frame from a port, or one datagram from a VTEP, through pipeline and lanes.
+  // False: no such port.
+  bool InjectFromPort(PortId id, const std::vector<uint8_t>& bytes, const Offload& offload,
+                      uint64_t now_ns, Verdict* verdict);
+  void InjectFromUnderlay(VtepAddress source, const std::vector<uint8_t>& bytes, uint64_t now_ns,
+                          Verdict* verdict);
+  std::vector<MemoryOutput> TakeOutputs() { return std::exchange(outputs_, {}); }
+
+ private:
+  void Insert(std::unique_ptr<Port> port);
+
+  const Options options_;
+  RcuDomain rcu_;
+  Tables tables_{&rcu_};
+  OpenPorts open_ports_{&rcu_};
+  std::unordered_map<PortId, std::unique_ptr<Port>> ports_;
+  SourcePorts source_ports_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+
+  // Memory mode only.
+  std::vector<MemoryOutput> outputs_;
+  Counters memory_counters_;
+  std::unique_ptr<MemoryUnderlay> memory_underlay_;
+  std::unique_ptr<Executor> memory_executor_;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_DATAPLANE_H_

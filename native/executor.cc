@@ -1,0 +1,80 @@
+#include "executor.h"
+
+namespace weft {
+
+namespace {
+
+void Bump(std::atomic<uint64_t>* value, uint64_t amount) {
+  value->store(value->load(std::memory_order_relaxed) + amount, std::memory_order_relaxed);
+}
+
+}  // namespace
+
+void Executor::Carry(const Verdict& verdict, const PacketKey& key, Port* origin, Frame* frame) {
+  if (verdict.counter != Counter::kCount) counters_->Add(verdict.counter);
+  if (verdict.routed) counters_->Add(Counter::routed);
+  switch (verdict.action) {
+    case Verdict::Action::kContinue:
+    case Verdict::Action::kDrop:
+      return;
+    case Verdict::Action::kReply:
+      Deliver(origin, *frame);
+      return;
+    case Verdict::Action::kToPort:
+      ToPort(verdict.port, *frame);
+      return;
+    case Verdict::Action::kToVtep:
+      underlay_->Send(verdict.vtep, verdict.vni, key, frame, counters_);
+      return;
+    case Verdict::Action::kFlood:
+      Flood(verdict, key, origin, frame);
+      return;
+  }
+}
+
+void Executor::ToPort(PortId id, const Frame& frame) {
+  const OpenPort* open = ports_->Find({id});
+  if (open == nullptr) {
+    counters_->Add(Counter::drop_port_gone);
+  } else if (open->port->worker == worker_) {
+    Deliver(open->port, frame);
+  } else if (hand_over_(*open->port, frame)) {
+    counters_->Add(Counter::handed_over);
+  } else {
+    counters_->Add(Counter::drop_handover_full);
+  }
+}
+
+void Executor::Flood(const Verdict& verdict, const PacketKey& key, const Port* origin,
+                     Frame* frame) {
+  for (const PortId id : verdict.network->ports) {
+    if (origin == nullptr || id != origin->id) ToPort(id, *frame);
+  }
+  if (origin == nullptr) return;  // split horizon
+  for (const VtepAddress vtep : verdict.network->vteps) {
+    underlay_->Send(vtep, verdict.vni, key, frame, counters_);
+  }
+}
+
+void Executor::Deliver(Port* port, const Frame& frame) {
+  switch (port->Write(frame)) {
+    case Port::WriteResult::kOk:
+      counters_->Add(Counter::tap_tx_frames);
+      counters_->Add(Counter::tap_tx_bytes, frame.length());
+      Bump(&port->traffic.tx_frames, 1);
+      Bump(&port->traffic.tx_bytes, frame.length());
+      return;
+    case Port::WriteResult::kFull:
+      counters_->Add(Counter::drop_tap_full);
+      break;
+    case Port::WriteResult::kDown:
+      counters_->Add(Counter::drop_tap_down);
+      break;
+    case Port::WriteResult::kRefused:
+      counters_->Add(Counter::drop_bad_offload);
+      break;
+  }
+  Bump(&port->traffic.dropped, 1);
+}
+
+}  // namespace weft

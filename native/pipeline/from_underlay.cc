@@ -1,0 +1,40 @@
+// Datagrams from other hosts, inward.
+//
+//   1 Decapsulate     outer checks, VNI → network
+//   2 Classify        the inner frame
+//   3 ForwardLocally  local endpoints only: split horizon
+
+#include "../pipeline/from_underlay.h"
+
+#include "../pipeline/classify.h"
+#include "../pipeline/forward.h"
+#include "../pipeline/passage.h"
+#include "../pipeline/vxlan_decap.h"
+
+namespace weft {
+
+namespace {
+
+Verdict Decide(Passage* passage, VtepAddress source, Frame* frame) {
+  if (Verdict v = Decapsulate(passage, source, frame); v.IsFinal()) return v;
+  PacketKey& key = passage->key;
+  if (!Classify(*frame, &key)) return Verdict::Drop(Counter::drop_runt_frame);
+  if (key.source_mac.IsGroup() || key.source_mac.IsZero()) {
+    return Verdict::Drop(Counter::drop_source_is_group);
+  }
+  if (key.destination_mac.IsBridgeReserved()) return Verdict::Drop(Counter::drop_bridge_reserved);
+  return ForwardLocally(passage);
+}
+
+}  // namespace
+
+Verdict FromUnderlay(const Tables& tables, VtepAddress source, uint64_t now_ns, Frame* frame,
+                     PacketKey* key) {
+  Passage passage{.tables = tables, .now_ns = now_ns, .icmp_budget = nullptr};
+  Verdict verdict = Decide(&passage, source, frame);
+  verdict.trail = passage.trail;
+  *key = passage.key;
+  return verdict;
+}
+
+}  // namespace weft

@@ -1,0 +1,78 @@
+// A frame: bytes from the Ethernet header on, in a buffer with headroom, and its offload metadata.
+//
+// All access to a frame's bytes goes through Get<T>(), which answers nullptr when the bytes are not
+// there; a stage that forgets the check fails at once in the fuzzer instead of reading its
+// neighbour.
+
+#ifndef WEFT_WIRE_FRAME_H_
+#define WEFT_WIRE_FRAME_H_
+
+#include <cstdint>
+#include <cstring>
+
+#include "../wire/offload.h"
+
+namespace weft {
+
+// Room before the Ethernet header for what is prepended on the way: 48 bytes of IPv6 + ICMPv6
+// around a quoted packet, or 8 bytes of VXLAN; rounded to a cache line.
+inline constexpr uint32_t kHeadroom = 64;
+// The largest frame a TAP hands over: 64 KB of GSO plus Ethernet and two VLAN tags.
+inline constexpr uint32_t kMaxFrame = 65536 + 32;
+inline constexpr uint32_t kBufferSize = kHeadroom + kMaxFrame;
+
+class Frame {
+ public:
+  // `buffer` holds kHeadroom free bytes, then `length` bytes of frame; `capacity` counts from
+  // `buffer`. Not owned.
+  Frame(uint8_t* buffer, uint32_t capacity, uint32_t length)
+      : buffer_(buffer), capacity_(capacity), start_(kHeadroom), length_(length) {}
+
+  uint8_t* data() { return buffer_ + start_; }
+  const uint8_t* data() const { return buffer_ + start_; }
+  uint32_t length() const { return length_; }
+
+  template <typename T>
+  T* Get(uint32_t offset) {
+    return Has(offset, sizeof(T)) ? reinterpret_cast<T*>(data() + offset) : nullptr;
+  }
+  template <typename T>
+  const T* Get(uint32_t offset) const {
+    return Has(offset, sizeof(T)) ? reinterpret_cast<const T*>(data() + offset) : nullptr;
+  }
+  bool Has(uint32_t offset, uint32_t bytes) const {
+    return offset <= length_ && bytes <= length_ - offset;
+  }
+
+  // Moves the start of the frame `bytes` towards the head of the buffer. False when the headroom is
+  // used up.
+  bool Prepend(uint32_t bytes) {
+    if (bytes > start_) return false;
+    start_ -= bytes;
+    length_ += bytes;
+    return true;
+  }
+  // Drops the first `bytes` bytes; the caller knows that they are there.
+  void Strip(uint32_t bytes) {
+    start_ += bytes;
+    length_ -= bytes;
+  }
+  // Sets the length; false when the buffer does not hold that much.
+  bool Resize(uint32_t length) {
+    if (length > capacity_ - start_) return false;
+    length_ = length;
+    return true;
+  }
+
+  Offload offload;
+
+ private:
+  uint8_t* buffer_;
+  uint32_t capacity_;
+  uint32_t start_;
+  uint32_t length_;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_WIRE_FRAME_H_

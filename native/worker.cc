@@ -1,0 +1,180 @@
+#include "worker.h"
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <ctime>
+
+#include "io/epoll.h"
+#include "pipeline/from_tap.h"
+#include "pipeline/from_underlay.h"
+
+namespace weft {
+
+namespace {
+
+// Frames taken from one endpoint before the next gets its turn. Their buffers must stay in place
+// until the flush.
+constexpr int kPortBatch = 32;
+constexpr int kEventBatch = 64;
+
+uint64_t NowNs() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<uint64_t>(now.tv_nsec);
+}
+
+bool Add(int epoll, int fd, WaitFor kind, uint32_t id) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = PackWait(kind, id);
+  return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
+}  // namespace
+
+Worker::Worker(int index, const Shared& shared, uint16_t vxlan_port)
+    : index_(index),
+      shared_(shared),
+      underlay_(*shared.source_ports, vxlan_port),
+      executor_(index, shared.ports, &underlay_, &counters_, shared.hand_over),
+      port_buffers_(new uint8_t[size_t{kPortBatch} * kBufferSize]) {}
+
+Worker::~Worker() {
+  Stop();
+  if (epoll_ >= 0) close(epoll_);
+}
+
+bool Worker::Open(VtepAddress address) {
+  epoll_ = epoll_create1(EPOLL_CLOEXEC);
+  return epoll_ >= 0 && underlay_.Open(address) &&
+         Add(epoll_, underlay_.descriptor(), WaitFor::kUnderlay, 0) &&
+         Add(epoll_, mailbox_.descriptor(), WaitFor::kMailbox, 0);
+}
+
+void Worker::Start() {
+  // Signals are for Node's main thread: a thread inherits the mask that it was made under.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  thread_ = std::thread([this] { Run(); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  char name[16];
+  snprintf(name, sizeof(name), "weft-worker-%d", index_);
+  pthread_setname_np(thread_.native_handle(), name);
+}
+
+void Worker::Stop() {
+  if (!thread_.joinable()) return;
+  stopping_.store(true, std::memory_order_release);
+  mailbox_.Wake();
+  thread_.join();
+}
+
+bool Worker::Watch(const Port& port) {
+  return Add(epoll_, port.descriptor(), WaitFor::kPort, port.id);
+}
+
+void Worker::Forget(const Port& port) {
+  epoll_ctl(epoll_, EPOLL_CTL_DEL, port.descriptor(), nullptr);
+}
+
+void Worker::Run() {
+  epoll_event events[kEventBatch];
+  while (!stopping_.load(std::memory_order_acquire)) {
+    const int count = epoll_wait(epoll_, events, kEventBatch, -1);
+    shared_.rcu->Online(index_);
+    const uint64_t now_ns = NowNs();
+    for (int i = 0; i < count; i++) {
+      const uint64_t packed = events[i].data.u64;
+      switch (WaitKind(packed)) {
+        case WaitFor::kMailbox:
+          HandleMailbox();
+          break;
+        case WaitFor::kUnderlay:
+          HandleUnderlay(now_ns);
+          break;
+        case WaitFor::kPort:
+          HandlePort(WaitId(packed), now_ns);
+          break;
+      }
+    }
+    shared_.rcu->Offline(index_);
+  }
+}
+
+void Worker::HandleMailbox() {
+  mailbox_.TakeAll(&mail_);
+  for (Mailbox::Item& item : mail_) {
+    const OpenPort* open = shared_.ports->Find({item.port});
+    if (open == nullptr) {
+      counters_.Add(Counter::drop_port_gone);
+      continue;
+    }
+    const auto size = static_cast<uint32_t>(item.buffer.size());
+    Frame frame(item.buffer.data(), size, size - kHeadroom);
+    frame.offload = item.offload;
+    executor_.Deliver(open->port, frame);
+  }
+}
+
+void Worker::HandleUnderlay(uint64_t now_ns) {
+  UnderlaySocket::Received received[UnderlaySocket::kReceiveBatch];
+  const int count = underlay_.Receive(received);
+  uint64_t bytes = 0;
+  for (int i = 0; i < count; i++) {
+    bytes += received[i].length;
+    Frame frame(received[i].buffer, kBufferSize, received[i].length);
+    PacketKey key;
+    const Verdict verdict = FromUnderlay(*shared_.tables, received[i].source, now_ns, &frame, &key);
+    executor_.Carry(verdict, key, nullptr, &frame);
+  }
+  counters_.Add(Counter::underlay_rx_datagrams, static_cast<uint64_t>(count));
+  counters_.Add(Counter::underlay_rx_bytes, bytes);
+}
+
+void Worker::HandlePort(PortId id, uint64_t now_ns) {
+  // An event that was under way when the port was closed: the number is never used again, so it is
+  // not another's.
+  const OpenPort* open = shared_.ports->Find({id});
+  if (open == nullptr) return;
+  Port* port = open->port;
+  uint64_t frames = 0;
+  uint64_t bytes = 0;
+  for (int i = 0; i < kPortBatch; i++) {
+    uint8_t* buffer = port_buffers_.get() + size_t{kBufferSize} * static_cast<size_t>(i);
+    uint32_t length = 0;
+    Offload offload;
+    const Port::ReadResult result = port->Read(buffer, &length, &offload);
+    if (result == Port::ReadResult::kEmpty) break;
+    if (result == Port::ReadResult::kGone) {
+      Forget(*port);
+      shared_.on_port_gone(id);
+      break;
+    }
+    frames++;
+    bytes += length;
+    if (result == Port::ReadResult::kBad) {
+      counters_.Add(Counter::drop_bad_offload);
+      continue;
+    }
+    Frame frame(buffer, kBufferSize, length);
+    frame.offload = offload;
+    PacketKey key;
+    const Verdict verdict = FromTap(*shared_.tables, id, &port->icmp_budget, now_ns, &frame, &key);
+    executor_.Carry(verdict, key, port, &frame);
+  }
+  underlay_.Flush(&counters_);
+  counters_.Add(Counter::tap_rx_frames, frames);
+  counters_.Add(Counter::tap_rx_bytes, bytes);
+  Port::Traffic& traffic = port->traffic;
+  traffic.rx_frames.store(traffic.rx_frames.load(std::memory_order_relaxed) + frames,
+                          std::memory_order_relaxed);
+  traffic.rx_bytes.store(traffic.rx_bytes.load(std::memory_order_relaxed) + bytes,
+                         std::memory_order_relaxed);
+}
+
+}  // namespace weft

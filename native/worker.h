@@ -1,0 +1,71 @@
+// One worker thread: waits, takes a batch, runs the pipeline on each frame, flushes.
+
+#ifndef WEFT_WORKER_H_
+#define WEFT_WORKER_H_
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "counters.h"
+#include "executor.h"
+#include "io/underlay_socket.h"
+#include "mailbox.h"
+#include "tables/tables.h"
+
+namespace weft {
+
+class Worker {
+ public:
+  struct Shared {
+    RcuDomain* rcu;
+    const Tables* tables;
+    const OpenPorts* ports;
+    const SourcePorts* source_ports;
+    Executor::HandOver hand_over;
+    // A port's interface is gone; called on the worker's thread.
+    std::function<void(PortId)> on_port_gone;
+  };
+
+  Worker(int index, const Shared& shared, uint16_t vxlan_port);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // Binds the worker's socket. False with errno set.
+  bool Open(VtepAddress address);
+  void Start();
+  void Stop();
+
+  // Control thread: begins and ends waiting for a port's frames. After Forget() and a grace period
+  // the worker does not touch the port any more.
+  bool Watch(const Port& port);
+  void Forget(const Port& port);
+
+  Mailbox& mailbox() { return mailbox_; }
+  const Counters& counters() const { return counters_; }
+
+ private:
+  void Run();
+  void HandleMailbox();
+  void HandleUnderlay(uint64_t now_ns);
+  void HandlePort(PortId id, uint64_t now_ns);
+
+  const int index_;
+  const Shared shared_;
+  Counters counters_;
+  Mailbox mailbox_;
+  UnderlaySocket underlay_;
+  Executor executor_;
+  int epoll_ = -1;
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+  std::unique_ptr<uint8_t[]> port_buffers_;
+  std::vector<Mailbox::Item> mail_;
+};
+
+}  // namespace weft
+
+#endif  // WEFT_WORKER_H_

@@ -1,0 +1,300 @@
+// Asks a daemon: HTTP over its unix socket, as in docs/api.md.
+//
+// Whatever goes wrong becomes one WeftError: the daemon's own error with its code and message, or
+// `unavailable` with what to do when no daemon answers. Connections are not kept: a CLI asks once.
+
+import { type ClientRequest, type IncomingMessage, request } from 'node:http'
+import type { Socket } from 'node:net'
+import { isErrorCode, WeftError } from '../errors.ts'
+import { VERSION } from '../version.ts'
+import {
+  type CounterRow,
+  type CreateSandbox,
+  EXEC_HEADER,
+  type ExecRequest,
+  type FdbRow,
+  type NeighbourRow,
+  type SandboxInspect,
+  type SandboxSummary,
+  type SignalRequest,
+  type Status,
+  STREAM_PROTOCOL,
+  type Version,
+  VERSION_HEADER,
+} from './types.ts'
+
+export interface ClientOptions {
+  readonly socketPath: string
+  /** What we say that we are; for tests. */
+  readonly version?: string
+  /** How long an answer may take. Default one minute; a request may have its own. */
+  readonly timeoutMs?: number
+}
+
+export interface RequestOptions {
+  readonly timeoutMs?: number
+}
+
+type Headers = Readonly<Record<string, string>>
+
+const DEFAULT_TIMEOUT_MS = 60_000
+
+/** An error's answer is one line; what is longer is not one of ours. */
+const LONGEST_ERROR_BYTES = 64 * 1024
+
+export class ApiClient {
+  readonly socketPath: string
+  readonly #version: string
+  readonly #timeoutMs: number
+
+  constructor(options: ClientOptions) {
+    this.socketPath = options.socketPath
+    this.#version = options.version ?? VERSION
+    this.#timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS
+  }
+
+  // --- what docs/api.md lists. The daemon is trusted to send these shapes: it has our version, or
+  // it answers 409. ---
+
+  async version(options: RequestOptions = {}): Promise<Version> {
+    return (await this.get('/v1/version', options)) as Version
+  }
+
+  async status(options: RequestOptions = {}): Promise<Status> {
+    return (await this.get('/v1/status', options)) as Status
+  }
+
+  async counters(): Promise<CounterRow[]> {
+    return (await this.get('/v1/counters')) as CounterRow[]
+  }
+
+  async createSandbox(body: CreateSandbox): Promise<SandboxInspect> {
+    return (await this.post('/v1/sandboxes', body)) as SandboxInspect
+  }
+
+  async listSandboxes(all: boolean): Promise<SandboxSummary[]> {
+    return (await this.get(`/v1/sandboxes${all ? '?all=1' : ''}`)) as SandboxSummary[]
+  }
+
+  async inspectSandbox(name: string): Promise<SandboxInspect> {
+    return (await this.get(sandboxPath(name))) as SandboxInspect
+  }
+
+  /** SIGTERM, `graceMs`, SIGKILL; with `force` SIGKILL at once. */
+  async removeSandbox(name: string, how: { force: boolean; graceMs: number }): Promise<void> {
+    const query = how.force ? '?force=1' : `?timeoutMs=${how.graceMs}`
+    const timeoutMs = this.#timeoutMs + (how.force ? 0 : how.graceMs)
+    await this.delete(`${sandboxPath(name)}${query}`, { timeoutMs })
+  }
+
+  async signalSandbox(name: string, signal: number): Promise<void> {
+    await this.post(`${sandboxPath(name)}/signal`, { signal } satisfies SignalRequest)
+  }
+
+  /** The output log's records (native/init/README.md). */
+  logs(name: string, which: { follow: boolean; tail?: number }): Promise<IncomingMessage> {
+    const query = new URLSearchParams()
+    if (which.follow) query.set('follow', '1')
+    if (which.tail !== undefined) query.set('tail', String(which.tail))
+    const text = query.toString()
+    return this.stream(`${sandboxPath(name)}/logs${text === '' ? '' : `?${text}`}`)
+  }
+
+  attachStream(name: string, start: boolean): Promise<Socket> {
+    return this.upgrade(`${sandboxPath(name)}/attach${start ? '?start=1' : ''}`)
+  }
+
+  execStream(name: string, exec: ExecRequest): Promise<Socket> {
+    const encoded = Buffer.from(JSON.stringify(exec)).toString('base64')
+    return this.upgrade(`${sandboxPath(name)}/exec`, { [EXEC_HEADER]: encoded })
+  }
+
+  async fdb(): Promise<FdbRow[]> {
+    return (await this.get('/v1/fdb')) as FdbRow[]
+  }
+
+  async neighbours(): Promise<NeighbourRow[]> {
+    return (await this.get('/v1/neighbours')) as NeighbourRow[]
+  }
+
+  /** Ends every sandbox, then the daemon. */
+  async down(options: RequestOptions = {}): Promise<void> {
+    await this.post('/v1/down', undefined, options)
+  }
+
+  // --- the four ways to ask ---
+
+  get(path: string, options: RequestOptions = {}): Promise<unknown> {
+    return this.#json('GET', path, undefined, options)
+  }
+
+  post(path: string, body: unknown, options: RequestOptions = {}): Promise<unknown> {
+    return this.#json('POST', path, body, options)
+  }
+
+  delete(path: string, options: RequestOptions = {}): Promise<unknown> {
+    return this.#json('DELETE', path, undefined, options)
+  }
+
+  /** A GET whose answer is read as it comes: logs. No limit on how long that takes. */
+  async stream(path: string): Promise<IncomingMessage> {
+    const response = await this.#send(this.#open('GET', path), undefined, this.#timeoutMs)
+    if (response.statusCode !== 200) throw await this.#errorOf(response)
+    return response
+  }
+
+  /** Turns the connection into a weft-stream and gives it away. */
+  upgrade(path: string, headers: Headers = {}): Promise<Socket> {
+    const outgoing = this.#open('GET', path, {
+      ...headers,
+      connection: 'Upgrade',
+      upgrade: STREAM_PROTOCOL,
+    })
+    return new Promise((resolve, reject) => {
+      outgoing.once('upgrade', (response, socket, head) => {
+        if (response.headers.upgrade !== STREAM_PROTOCOL) {
+          socket.destroy()
+          reject(this.#strange(`it upgraded to '${response.headers.upgrade ?? ''}'`))
+          return
+        }
+        socket.setTimeout(0)
+        if (head.length > 0) socket.unshift(head)
+        resolve(socket)
+      })
+      this.#send(outgoing, undefined, this.#timeoutMs)
+        .then(async (response) => {
+          if ((response.statusCode ?? 0) >= 400) throw await this.#errorOf(response)
+          response.resume()
+          throw this.#strange(`it answered ${response.statusCode ?? 0} instead of a stream`)
+        }, reject)
+        .catch(reject)
+    })
+  }
+
+  async #json(
+    method: string,
+    path: string,
+    body: unknown,
+    options: RequestOptions,
+  ): Promise<unknown> {
+    const text = body === undefined ? undefined : JSON.stringify(body)
+    const headers: Headers = text === undefined ? {} : { 'content-type': 'application/json' }
+    const timeoutMs = options.timeoutMs ?? this.#timeoutMs
+    const response = await this.#send(this.#open(method, path, headers), text, timeoutMs)
+    if ((response.statusCode ?? 0) >= 400) throw await this.#errorOf(response)
+    const answer = await this.#readAll(response)
+    if (answer === '') return undefined
+    try {
+      return JSON.parse(answer)
+    } catch (error) {
+      throw this.#strange('its answer is not JSON', error)
+    }
+  }
+
+  #open(method: string, path: string, headers: Headers = {}): ClientRequest {
+    return request({
+      socketPath: this.socketPath,
+      method,
+      path,
+      agent: false,
+      headers: { host: 'weft', [VERSION_HEADER]: this.#version, ...headers },
+    })
+  }
+
+  #send(
+    outgoing: ClientRequest,
+    body: string | undefined,
+    timeoutMs: number,
+  ): Promise<IncomingMessage> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        outgoing.destroy()
+        const seconds = String(timeoutMs / 1000)
+        reject(
+          new WeftError(
+            'unavailable',
+            `the daemon on ${this.socketPath} did not answer within ${seconds} s; see its log`,
+          ),
+        )
+      }, timeoutMs)
+      outgoing.once('response', (response) => {
+        clearTimeout(timer)
+        resolve(response)
+      })
+      outgoing.once('upgrade', () => {
+        clearTimeout(timer)
+      })
+      outgoing.on('error', (error) => {
+        clearTimeout(timer)
+        reject(this.#connectionError(error))
+      })
+      outgoing.end(body)
+    })
+  }
+
+  async #readAll(response: IncomingMessage): Promise<string> {
+    const chunks: Buffer[] = []
+    try {
+      for await (const chunk of response) chunks.push(chunk as Buffer)
+    } catch (error) {
+      throw this.#connectionError(error as NodeJS.ErrnoException)
+    }
+    return Buffer.concat(chunks).toString('utf8')
+  }
+
+  async #errorOf(response: IncomingMessage): Promise<WeftError> {
+    const text = (await this.#readAll(response)).slice(0, LONGEST_ERROR_BYTES)
+    let body: unknown
+    try {
+      body = JSON.parse(text)
+    } catch {
+      return this.#strange(`it answered ${response.statusCode ?? 0} without an error of ours`)
+    }
+    const error = objectIn(body, 'error')
+    const code = error?.['code']
+    const message = error?.['message']
+    if (typeof message !== 'string') {
+      return this.#strange(`it answered ${response.statusCode ?? 0} without an error of ours`)
+    }
+    return new WeftError(isErrorCode(code) ? code : 'internal', message)
+  }
+
+  #connectionError(error: NodeJS.ErrnoException): WeftError {
+    return new WeftError('unavailable', this.#connectionMessage(error), { cause: error })
+  }
+
+  #connectionMessage(error: NodeJS.ErrnoException): string {
+    const path = this.socketPath
+    switch (error.code) {
+      case 'ENOENT':
+      case 'ECONNREFUSED':
+        return `no daemon answers on ${path}; start one with \`weft daemon\`, or \`weft lab up\``
+      case 'EACCES':
+      case 'EPERM':
+        return `no permission for ${path}; run as root or as a member of the group weft`
+      case 'ENOTSOCK':
+        return `${path} is not a socket; see --socket and WEFT_SOCKET`
+      case 'ECONNRESET':
+      case 'EPIPE':
+        return `the daemon on ${path} closed the connection before it answered; see its log`
+      default:
+        return `cannot talk to the daemon on ${path}: ${error.message}`
+    }
+  }
+
+  #strange(what: string, cause?: unknown): WeftError {
+    return new WeftError('internal', `${this.socketPath} is not a weft daemon: ${what}`, { cause })
+  }
+}
+
+function sandboxPath(name: string): string {
+  return `/v1/sandboxes/${encodeURIComponent(name)}`
+}
+
+function objectIn(value: unknown, key: string): Record<string, unknown> | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  const inner = (value as Record<string, unknown>)[key]
+  return typeof inner === 'object' && inner !== null
+    ? (inner as Record<string, unknown>)
+    : undefined
+}

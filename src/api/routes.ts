@@ -1,0 +1,214 @@
+// The routes of docs/api.md: request → controller → view.
+
+import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import { COUNTERS, type Dataplane } from '../dataplane/binding.ts'
+import type { Programmer } from '../dataplane/programmer.ts'
+import { WeftError } from '../errors.ts'
+import type { Netdb } from '../netdb/table.ts'
+import { formatCidr } from '../net/cidr.ts'
+import type { Controller } from '../network/controller.ts'
+import type { Endpoints } from '../network/endpoints.ts'
+import { followLog, readLog } from '../sandbox/output-log.ts'
+import { VERSION } from '../version.ts'
+import { parseCreate, parseExec, parseSignal } from './schemas.ts'
+import { bodyOf } from './server.ts'
+import {
+  type CounterRow,
+  EXEC_HEADER,
+  type MemberRow,
+  type NetworkRow,
+  type Status,
+  type Version,
+} from './types.ts'
+import { fdbRows, inspectOf, neighbourRows, summaryOf } from './views.ts'
+
+/** What the routes speak of. */
+export interface RoutesOptions {
+  readonly host: string
+  readonly vtep: string
+  readonly vxlanPort: number
+  readonly mtuBytes: number
+  readonly workers: number
+  readonly netdb: Netdb
+  readonly programmer: Programmer
+  readonly dataplane: Dataplane
+  readonly endpoints: Endpoints
+  readonly controller: Controller
+  readonly factsStatus: () => Status['facts']
+  /** Ends every sandbox, then the daemon; returns when the sandboxes are gone. */
+  readonly down: () => Promise<void>
+}
+
+/** Docker's default for stop. */
+const DEFAULT_GRACE_MS = 10_000
+
+export class Routes {
+  readonly #options: RoutesOptions
+
+  constructor(options: RoutesOptions) {
+    this.#options = options
+  }
+
+  register(http: FastifyInstance): void {
+    const { controller, host, programmer, dataplane, netdb } = this.#options
+    const recordOf = (number: number) => programmer.recordOf(number)
+
+    http.get(
+      '/v1/version',
+      (): Version => ({ version: VERSION, apiVersion: 1, host, pid: process.pid }),
+    )
+    http.get('/v1/status', () => this.#status())
+    http.get('/v1/counters', () => this.#counters())
+
+    http.post('/v1/sandboxes', async (request, reply) => {
+      const sandbox = await controller.create(parseCreate(request.body))
+      void reply.code(201)
+      return inspectOf(sandbox, host, controller.directoryOf(sandbox))
+    })
+    http.get<{ Querystring: { all?: string } }>('/v1/sandboxes', ({ query }) =>
+      controller
+        .list()
+        .filter(({ state }) => query.all === '1' || state !== 'exited')
+        .sort((a, b) => b.spec.createdAtMs - a.spec.createdAtMs)
+        .map((sandbox) => summaryOf(sandbox, host)),
+    )
+    http.get<{ Params: { name: string } }>('/v1/sandboxes/:name', ({ params }) => {
+      const sandbox = controller.find(params.name)
+      return inspectOf(sandbox, host, controller.directoryOf(sandbox))
+    })
+    http.delete<{ Params: { name: string }; Querystring: { force?: string; timeoutMs?: string } }>(
+      '/v1/sandboxes/:name',
+      async ({ params, query }, reply) => {
+        const timeoutMs = wholeNumber('timeoutMs', query.timeoutMs) ?? DEFAULT_GRACE_MS
+        await controller.remove(controller.find(params.name), {
+          force: query.force === '1',
+          timeoutMs,
+        })
+        return await reply.code(204).send()
+      },
+    )
+    http.post<{ Params: { name: string } }>(
+      '/v1/sandboxes/:name/signal',
+      async ({ params, body }, reply) => {
+        const signal = parseSignal(body)
+        await controller.requireClient(controller.find(params.name)).signal(signal)
+        return await reply.code(204).send()
+      },
+    )
+    http.get<{ Params: { name: string }; Querystring: { follow?: string; tail?: string } }>(
+      '/v1/sandboxes/:name/logs',
+      async ({ params, query }, reply) => {
+        const sandbox = controller.find(params.name)
+        const directory = controller.directoryOf(sandbox)
+        const tail = wholeNumber('tail', query.tail)
+        const options = tail === undefined ? {} : { tail }
+        const records =
+          query.follow === '1' && sandbox.client !== null
+            ? followLog(directory, sandbox.gone.signal, options)
+            : readLog(directory, options)
+        return await reply.type('application/octet-stream').send(bodyOf(records))
+      },
+    )
+    http.get('/v1/fdb', () => fdbRows(dataplane.fdbEntries(), recordOf, netdb))
+    http.get('/v1/neighbours', () => neighbourRows(dataplane.neighbourEntries(), recordOf, netdb))
+    http.post('/v1/down', async (_request, reply) => {
+      await this.#options.down()
+      return await reply.code(204).send()
+    })
+  }
+
+  /** The stream of init that an upgrade request asks for. */
+  async openStream(request: IncomingMessage): Promise<Socket> {
+    const url = new URL(request.url ?? '', 'http://weft')
+    const match = /^\/v1\/sandboxes\/([^/]+)\/(attach|exec)$/.exec(url.pathname)
+    if (match === null) throw new WeftError('not_found', `there is no stream at ${url.pathname}`)
+    const { controller } = this.#options
+    const sandbox = controller.find(decodeURIComponent(match[1] ?? ''))
+    if (match[2] === 'exec') {
+      const exec = parseExec(request.headers[EXEC_HEADER])
+      return (await controller.requireClient(sandbox).openStream(exec)).socket
+    }
+    const start = url.searchParams.get('start') === '1'
+    const rows = wholeNumber('rows', url.searchParams.get('rows') ?? undefined)
+    const cols = wholeNumber('cols', url.searchParams.get('cols') ?? undefined)
+    const size = rows === undefined || cols === undefined ? undefined : { rows, cols }
+    return (await controller.openStream(sandbox, start, size)).socket
+  }
+
+  #status(): Status {
+    const { host, vtep, vxlanPort, mtuBytes, workers, controller, factsStatus } = this.#options
+    const states = controller.list().map(({ state }) => state)
+    const count = (...wanted: string[]): number =>
+      states.filter((state) => wanted.includes(state)).length
+    const counters = Object.fromEntries(
+      this.#counters()
+        .filter(({ value }) => value > 0)
+        .map(({ name, value }) => [name, value]),
+    )
+    return {
+      host,
+      version: VERSION,
+      pid: process.pid,
+      uptimeMs: Math.round(process.uptime() * 1000),
+      vtep,
+      vxlanPort,
+      mtu: mtuBytes,
+      workers,
+      facts: factsStatus(),
+      members: this.#members(),
+      networks: this.#networks(),
+      sandboxes: {
+        running: count('created', 'running'),
+        attached: count('attached'),
+        ended: count('exited'),
+      },
+      counters,
+    }
+  }
+
+  #counters(): CounterRow[] {
+    const values = this.#options.dataplane.counterValues()
+    return COUNTERS.map(({ name, kind, text }, index) => ({
+      name,
+      kind,
+      text,
+      value: Number(values[index] ?? 0n),
+    }))
+  }
+
+  #members(): MemberRow[] {
+    const { netdb, host } = this.#options
+    return netdb
+      .list('member')
+      .map(({ value: { name, vtep } }) => ({ name, vtep, self: name === host }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
+  #networks(): NetworkRow[] {
+    const { netdb, endpoints, mtuBytes } = this.#options
+    const subnets = netdb.list('subnet').sort((a, b) => a.value.vni - b.value.vni)
+    return netdb
+      .list('network')
+      .map(({ key, value }) => ({
+        name: value.name,
+        subnets: subnets
+          .filter((subnet) => subnet.value.network === key)
+          .map(({ value: { cidr, cidr6, vni } }) => ({
+            cidr: formatCidr(cidr),
+            cidr6: cidr6 === null ? null : formatCidr(cidr6),
+            vni,
+          })),
+        mtu: value.mtu ?? mtuBytes,
+        localEndpoints: endpoints.countOn(key),
+      }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+}
+
+function wholeNumber(name: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  if (/^[0-9]{1,9}$/.test(text)) return Number(text)
+  throw new WeftError('invalid_argument', `${name}=${text} is not a whole number`)
+}

@@ -1,0 +1,247 @@
+// The shapes of docs/api.md: what a request says and what an answer holds.
+//
+// Types and header names, shared by server and client; the server checks requests against its zod
+// schemas and has TypeScript hold those to these. Keys are the API's own (camelCase) except for inspect, which
+// has docker's. Times are ISO 8601 strings in UTC, or `...Ms` where a duration or a clock is meant.
+// A client must accept keys that it does not know.
+
+import type { ErrorCode } from '../errors.ts'
+
+/** In every request: the client's version. */
+export const VERSION_HEADER = 'x-weft-version'
+/** In an exec request: base64 of an ExecRequest as JSON. */
+export const EXEC_HEADER = 'x-weft-exec'
+/** The protocol that attach and exec upgrade to: frames as in native/init/README.md. */
+export const STREAM_PROTOCOL = 'weft-stream'
+
+export interface ApiError {
+  readonly error: { readonly code: ErrorCode; readonly message: string }
+}
+
+/** GET /v1/version */
+export interface Version {
+  readonly version: string
+  /** The `/v1` of the path, as a number: 1. */
+  readonly apiVersion: number
+  readonly host: string
+  readonly pid: number
+}
+
+/** GET /v1/status */
+export interface Status {
+  readonly host: string
+  readonly version: string
+  readonly pid: number
+  readonly uptimeMs: number
+  /** The underlay address that others send to. */
+  readonly vtep: string
+  readonly vxlanPort: number
+  /** Of the overlay: the underlay's minus 50. */
+  readonly mtu: number
+  readonly workers: number
+  /** null without `--facts`. */
+  readonly facts: {
+    readonly path: string
+    readonly loadedAt: string
+    /** Why the newest version of the file is not in use; null when it is. */
+    readonly error: string | null
+  } | null
+  readonly members: readonly MemberRow[]
+  readonly networks: readonly NetworkRow[]
+  /** How many there are. */
+  readonly sandboxes: {
+    readonly running: number
+    readonly attached: number
+    readonly ended: number
+  }
+  /** Name to number, zeros left out. */
+  readonly counters: Readonly<Record<string, number>>
+}
+
+export interface MemberRow {
+  readonly name: string
+  readonly vtep: string
+  readonly self: boolean
+}
+
+export interface NetworkRow {
+  readonly name: string
+  readonly subnets: readonly {
+    readonly cidr: string
+    readonly cidr6: string | null
+    readonly vni: number
+  }[]
+  readonly mtu: number
+  /** Endpoints of this network on this host. */
+  readonly localEndpoints: number
+}
+
+/** GET /v1/counters */
+export interface CounterRow {
+  readonly name: string
+  readonly kind: 'drop' | 'count'
+  /** What is counted, for people. */
+  readonly text: string
+  readonly value: number
+}
+
+/** One network that a sandbox is to be on. */
+export interface AttachmentRequest {
+  readonly network: string
+  readonly ip?: string
+  readonly mac?: string
+  /** The name inside the sandbox; eth0, eth1, ... when left out. */
+  readonly interface?: string
+}
+
+/** POST /v1/sandboxes; the answer is a SandboxInspect. */
+export type CreateSandbox = CreateRun | CreateAttach
+
+export interface CreateRun {
+  readonly kind: 'run'
+  readonly name: string
+  readonly attachments: readonly AttachmentRequest[]
+  readonly argv: readonly string[]
+  /** Of the command; the daemon's root directory when left out. */
+  readonly cwd?: string
+  readonly env: Readonly<Record<string, string>>
+  readonly tty: boolean
+  /** true: the command runs on return; false: it waits for an attach stream with start=1. */
+  readonly detach: boolean
+}
+
+/** An existing network namespace: exactly one of netns, pid and host. */
+export interface CreateAttach {
+  readonly kind: 'attach'
+  readonly name: string
+  readonly attachments: readonly AttachmentRequest[]
+  /** A name under /run/netns or a path. */
+  readonly netns?: string
+  readonly pid?: number
+  readonly host?: true
+}
+
+/** The header of an exec stream. */
+export interface ExecRequest {
+  readonly argv: readonly string[]
+  readonly tty: boolean
+  readonly rows: number
+  readonly cols: number
+  readonly cwd?: string
+  readonly env: Readonly<Record<string, string>>
+}
+
+/** POST /v1/sandboxes/NAME/signal */
+export interface SignalRequest {
+  readonly signal: number
+}
+
+/** `attached` is what a foreign namespace is; the others are a run sandbox's. */
+export type SandboxState = 'created' | 'running' | 'exited' | 'attached'
+
+/** GET /v1/sandboxes: an array of these, newest first. */
+export interface SandboxSummary {
+  readonly id: string
+  readonly name: string
+  readonly kind: 'run' | 'attach'
+  /** Of a run sandbox; empty for an attachment. */
+  readonly argv: readonly string[]
+  readonly state: SandboxState
+  readonly host: string
+  /** Of the command, as the host sees it; 0 when there is none. */
+  readonly pid: number
+  readonly exitCode: number | null
+  readonly createdAt: string
+  readonly startedAt: string | null
+  readonly finishedAt: string | null
+  readonly networks: readonly SummaryNetwork[]
+}
+
+export interface SummaryNetwork {
+  readonly name: string
+  readonly ip: string
+  readonly ip6: string | null
+  readonly mac: string
+  readonly interface: string
+}
+
+/** GET /v1/sandboxes/NAME: docker's container inspect, where docker has the key. */
+export interface SandboxInspect {
+  readonly Id: string
+  readonly Name: string
+  readonly Created: string
+  /** argv[0] of a run sandbox; empty for an attachment. */
+  readonly Path: string
+  readonly Args: readonly string[]
+  readonly State: {
+    readonly Status: SandboxState
+    readonly Running: boolean
+    readonly Pid: number
+    readonly ExitCode: number
+    /** docker's zero time, 0001-01-01T00:00:00Z, when it has not happened. */
+    readonly StartedAt: string
+    readonly FinishedAt: string
+  }
+  readonly Config: {
+    readonly Hostname: string
+    readonly Tty: boolean
+    readonly Cmd: readonly string[]
+  }
+  /** Empty for an attachment. */
+  readonly LogPath: string
+  /** The name of the host that carries it. */
+  readonly Host: string
+  readonly NetworkSettings: {
+    /** A path that `nsenter --net=` and `ip netns` can open; empty when it has ended. */
+    readonly SandboxKey: string
+    readonly Networks: Readonly<Record<string, EndpointInspect>>
+  }
+}
+
+export interface EndpointInspect {
+  readonly NetworkID: string
+  readonly EndpointID: string
+  readonly Gateway: string
+  readonly IPAddress: string
+  readonly IPPrefixLen: number
+  /** The IPv6 four are empty and 0 on a network without IPv6, as docker has it. */
+  readonly IPv6Gateway: string
+  readonly GlobalIPv6Address: string
+  readonly GlobalIPv6PrefixLen: number
+  readonly MacAddress: string
+  readonly Interface: string
+  readonly MTU: number
+  readonly VNI: number
+}
+
+/** The record that a native row derives from; null for rows that are ours by nature (gateway). */
+export interface RecordRef {
+  readonly kind: string
+  readonly key: string
+  readonly owner: string
+  readonly lamport: number
+}
+
+/** GET /v1/fdb: an array of these. */
+export interface FdbRow {
+  readonly network: string
+  readonly vni: number
+  readonly mac: string
+  readonly endpoint: string | null
+  readonly host: string | null
+  readonly kind: 'local' | 'remote' | 'gateway'
+  /** Where frames for it are sent; null for local and gateway. */
+  readonly vtep: string | null
+  readonly record: RecordRef | null
+}
+
+/** GET /v1/neighbours: an array of these. */
+export interface NeighbourRow {
+  readonly network: string
+  readonly vni: number
+  readonly ip: string
+  readonly mac: string
+  readonly endpoint: string | null
+  readonly host: string | null
+  readonly record: RecordRef | null
+}

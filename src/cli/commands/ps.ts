@@ -1,0 +1,82 @@
+// weft ps: the sandboxes of this host.
+
+import type { Command } from 'commander'
+import type { SandboxSummary } from '../../api/types.ts'
+import type { Cli } from '../cli.ts'
+import {
+  formatCommand,
+  formatCreatedAt,
+  formatList,
+  humanDuration,
+  type ListShape,
+  shortId,
+  sinceMs,
+} from '../format.ts'
+import { asksDaemon, lists } from '../options.ts'
+
+interface Flags {
+  readonly all?: boolean
+  readonly quiet?: boolean
+  readonly trunc: boolean
+  readonly format: string
+}
+
+export function registerPs(program: Command, cli: Cli): void {
+  lists(asksDaemon(program.command('ps')))
+    .summary('list sandboxes')
+    .description('List the sandboxes of this host.')
+    .option('-a, --all', 'ended ones too')
+    .option('--no-trunc', 'whole ids and commands')
+    .action(async (flags: Flags) => {
+      const rows = await (await cli.client()).listSandboxes(flags.all === true)
+      cli.print(formatList(rows, sandboxList(Date.now(), !flags.trunc), flags))
+    })
+}
+
+export function sandboxList(nowMs: number, noTrunc: boolean): ListShape<SandboxSummary> {
+  const id = (row: SandboxSummary) => (noTrunc ? row.id : shortId(row.id))
+  const command = (row: SandboxSummary) => formatCommand(row.argv, noTrunc)
+  const running = (row: SandboxSummary) => `${humanDuration(sinceMs(row.createdAt, nowMs))} ago`
+  const networks = (row: SandboxSummary) => row.networks.map((network) => network.name).join(',')
+  const ip = (row: SandboxSummary) => row.networks.map((network) => network.ip).join(',')
+  return {
+    id,
+    columns: [
+      { header: 'ID', cell: id },
+      { header: 'COMMAND', cell: (row) => command(row) || '-' },
+      { header: 'CREATED', cell: running },
+      { header: 'STATUS', cell: (row) => statusOf(row, nowMs) },
+      { header: 'NETWORKS', cell: networks },
+      { header: 'IP', cell: ip },
+      { header: 'NAMES', cell: (row) => row.name },
+    ],
+    json: (row) => ({
+      ID: id(row),
+      Names: row.name,
+      Command: command(row),
+      CreatedAt: formatCreatedAt(row.createdAt),
+      RunningFor: running(row),
+      Status: statusOf(row, nowMs),
+      State: row.state,
+      Networks: networks(row),
+      IP: ip(row),
+      Host: row.host,
+    }),
+  }
+}
+
+/** docker's words: `Up 5 minutes`, `Exited (0) 3 seconds ago`. */
+export function statusOf(row: SandboxSummary, nowMs: number): string {
+  switch (row.state) {
+    case 'created':
+      return 'Created'
+    case 'running':
+      return `Up ${humanDuration(sinceMs(row.startedAt ?? row.createdAt, nowMs))}`
+    case 'attached':
+      return `Attached ${humanDuration(sinceMs(row.createdAt, nowMs))}`
+    case 'exited': {
+      const ago = humanDuration(sinceMs(row.finishedAt ?? row.createdAt, nowMs))
+      return `Exited (${row.exitCode ?? '?'}) ${ago} ago`
+    }
+  }
+}

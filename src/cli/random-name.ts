@@ -1,0 +1,78 @@
+// Names for those who give none: two words, as docker does it; a weaver's words.
+
+const FIRST = [
+  'amber',
+  'blue',
+  'bright',
+  'calm',
+  'clear',
+  'coarse',
+  'deep',
+  'even',
+  'fair',
+  'fine',
+  'firm',
+  'gold',
+  'green',
+  'grey',
+  'ivory',
+  'light',
+  'long',
+  'loose',
+  'narrow',
+  'new',
+  'old',
+  'pale',
+  'plain',
+  'quick',
+  'quiet',
+  'red',
+  'round',
+  'soft',
+  'tight',
+  'warm',
+  'white',
+  'wide',
+] as const
+
+const SECOND = [
+  'batten',
+  'beam',
+  'bobbin',
+  'braid',
+  'canvas',
+  'carder',
+  'cloth',
+  'cotton',
+  'damask',
+  'denim',
+  'distaff',
+  'felt',
+  'fibre',
+  'flax',
+  'fringe',
+  'heddle',
+  'hemp',
+  'knot',
+  'lace',
+  'linen',
+  'loom',
+  'muslin',
+  'needle',
+  'pattern',
+  'reed',
+  'ribbon',
+  'selvage',
+  'shuttle',
+  'spindle',
+  'spool',
+  'thread',
+  'twill',
+] as const
+
+/** Two words and two hex digits, from four bytes: 262144 names, all of them DNS labels. */
+export function randomName(random: Uint8Array): string {
+  const first = FIRST[(random[0] ?? 0) % FIRST.length] ?? FIRST[0]
+  const second = SECOND[(random[1] ?? 0) % SECOND.length] ?? SECOND[0]
+  return `${first}-${second}-${(random[2] ?? 0).toString(16).padStart(2, '0')}`
+}

@@ -1,0 +1,81 @@
+// The addon's face: what native/addon.cc and native/binding export, as TypeScript.
+
+export interface NativeOffload {
+  readonly gso: 'none' | 'tcp4' | 'tcp6' | 'udp'
+  readonly ecn: boolean
+  readonly needsChecksum: boolean
+  readonly gsoSize: number
+  readonly checksumStart: number
+  readonly checksumOffset: number
+}
+
+export interface NativeVerdict {
+  readonly action: 'continue' | 'drop' | 'reply' | 'toPort' | 'toVtep' | 'flood'
+  readonly counter: string | null
+  readonly routed: boolean
+  readonly vni: number
+  readonly port: number
+  readonly vtep: number
+  readonly trail: readonly {
+    readonly table: 'network' | 'port' | 'fdb' | 'neighbour' | 'router' | 'vtep'
+    readonly record: number
+  }[]
+}
+
+export interface NativeOutput {
+  /** 0: to the underlay, `bytes` from the VXLAN header on. */
+  readonly port: number
+  readonly vtep: number
+  readonly sourcePortIndex: number
+  readonly offload: NativeOffload
+  readonly bytes: Uint8Array
+}
+
+export interface NativeResult {
+  readonly verdict: NativeVerdict
+  readonly outputs: readonly NativeOutput[]
+}
+
+export interface NativeDataplane {
+  start(onPortGone: (port: number) => void): void
+  stop(): void
+  openTap(port: number, descriptor: number): void
+  openMemory(port: number): boolean
+  closePort(port: number): boolean
+  apply(batch: Uint8Array): boolean
+  collect(): number
+  counterValues(): BigUint64Array
+  traffic(port: number): {
+    readonly rxFrames: number
+    readonly rxBytes: number
+    readonly txFrames: number
+    readonly txBytes: number
+    readonly dropped: number
+  } | null
+  fdbRows(): { vni: number; mac: Uint8Array; port: number; vtep: number; record: number }[]
+  neighbourRows(): {
+    vni: number
+    ip: Uint8Array
+    mac: Uint8Array
+    gateway: boolean
+    record: number
+  }[]
+  injectFromPort(
+    port: number,
+    bytes: Uint8Array,
+    offload: Partial<NativeOffload>,
+    nowNs: bigint,
+  ): NativeResult
+  injectFromUnderlay(source: number, bytes: Uint8Array, nowNs: bigint): NativeResult
+}
+
+export interface Addon {
+  readonly Dataplane: new (options: {
+    address: number
+    vxlanPort: number
+    workers: number
+    memory: boolean
+  }) => NativeDataplane
+  readonly counterList: readonly { name: string; text: string; kind: 'count' | 'drop' }[]
+  receiveDescriptor(path: string, request: string): Promise<{ fd: number; reply: string }>
+}

@@ -1,0 +1,205 @@
+// The door to the native core: the only import of the addon.
+//
+// Down go packed batches of rows and ports (a descriptor with a number); up come counters and "this port is gone". No packet
+// passes here.
+
+import { createRequire } from 'node:module'
+import { fileURLToPath } from 'node:url'
+import { WeftError, messageOf } from '../errors.ts'
+import { bytesToIpv4, type Ipv4Address } from '../net/ipv4-address.ts'
+import { bytesToIpv6 } from '../net/ipv6-address.ts'
+import type { IpAddress } from '../net/ip-address.ts'
+import { bytesToMac, type MacAddress } from '../net/mac-address.ts'
+import { vtepNumber } from './batch.ts'
+import type { Addon, NativeDataplane, NativeOffload, NativeResult } from './binding-types.ts'
+import type { PortId, RecordNumber } from './rows.ts'
+
+const NATIVE = fileURLToPath(new URL('../../native/', import.meta.url))
+
+const addon = load()
+
+function load(): Addon {
+  const require = createRequire(import.meta.url)
+  const nodeGypBuild = require('node-gyp-build') as (directory: string) => unknown
+  try {
+    return nodeGypBuild(NATIVE) as Addon
+  } catch (error) {
+    throw new WeftError(
+      'internal',
+      `the native core cannot be loaded: ${messageOf(error).split('\n')[0] ?? ''}; run scripts/setup`,
+      { cause: error },
+    )
+  }
+}
+
+/** The program that holds sandboxes, built beside the addon. */
+export const INIT_PATH = `${NATIVE}build/Release/weft-init`
+
+export interface CounterInfo {
+  readonly name: string
+  readonly text: string
+  readonly kind: 'count' | 'drop'
+}
+
+/** Every counter and drop reason, as native/counters.def lists them. */
+export const COUNTERS: readonly CounterInfo[] = addon.counterList
+
+export interface DataplaneOptions {
+  readonly address: Ipv4Address
+  readonly vxlanPort: number
+  readonly workers: number
+  /** No kernel: ports and underlay are in memory, frames come by injectFromPort and injectFromUnderlay. */
+  readonly memory?: boolean
+}
+
+/** A row of the native FDB as it is in force. */
+export interface FdbEntry {
+  readonly vni: number
+  readonly mac: MacAddress
+  readonly port: PortId | null
+  readonly vtep: Ipv4Address | null
+  readonly record: RecordNumber
+}
+
+export interface NeighbourEntry {
+  readonly vni: number
+  readonly ip: IpAddress
+  readonly mac: MacAddress
+  readonly gateway: boolean
+  readonly record: RecordNumber
+}
+
+export interface Traffic {
+  readonly rxFrames: number
+  readonly rxBytes: number
+  readonly txFrames: number
+  readonly txBytes: number
+  readonly dropped: number
+}
+
+/** A dataplane: workers, ports and tables. */
+export class Dataplane {
+  readonly #native: NativeDataplane
+  #collecting: NodeJS.Timeout | undefined
+
+  constructor(options: DataplaneOptions) {
+    this.#native = new addon.Dataplane({
+      address: vtepNumber(options.address),
+      vxlanPort: options.vxlanPort,
+      workers: options.workers,
+      memory: options.memory ?? false,
+    })
+  }
+
+  /**
+   * Binds the sockets and starts the workers.
+   *
+   * @param onPortGone called when a port's interface was deleted under it; it is still to be closed
+   * @throws an Error with the errno's name as `code`: EADDRINUSE, EADDRNOTAVAIL, ...
+   */
+  start(onPortGone: (port: PortId) => void): void {
+    this.#native.start(onPortGone)
+  }
+
+  /** Ends the workers and closes all ports. May be called again. */
+  stop(): void {
+    clearTimeout(this.#collecting)
+    this.#native.stop()
+  }
+
+  /**
+   * Takes a TAP queue as the port `port`; owns the descriptor from then on, also when it fails.
+   *
+   * @throws Error saying why it is no TAP of ours
+   */
+  openTap(port: PortId, descriptor: number): void {
+    this.#native.openTap(port, descriptor)
+  }
+
+  openMemory(port: PortId): boolean {
+    return this.#native.openMemory(port)
+  }
+
+  /** Frames for it are dropped from now on; its descriptor is closed when no worker looks at it. */
+  closePort(port: PortId): void {
+    this.#native.closePort(port)
+    this.#collect()
+  }
+
+  /** Applies a batch of entries as encodePut and encodeRemove make them, in order. */
+  apply(batch: Uint8Array): void {
+    if (!this.#native.apply(batch)) {
+      throw new Error('assertion failed: the native core refused a batch of its own programmer')
+    }
+    this.#collect()
+  }
+
+  /** Sums over all workers, in the order of COUNTERS. */
+  counterValues(): BigUint64Array {
+    return this.#native.counterValues()
+  }
+
+  /** null: no such port. */
+  traffic(port: PortId): Traffic | null {
+    return this.#native.traffic(port)
+  }
+
+  fdbEntries(): FdbEntry[] {
+    return this.#native.fdbRows().map((row) => ({
+      vni: row.vni,
+      mac: bytesToMac(row.mac),
+      port: row.port === 0 ? null : row.port,
+      vtep: row.port === 0 ? vtepOf(row.vtep) : null,
+      record: row.record,
+    }))
+  }
+
+  neighbourEntries(): NeighbourEntry[] {
+    return this.#native.neighbourRows().map((row) => ({
+      vni: row.vni,
+      ip: row.ip.length === 4 ? bytesToIpv4(row.ip) : bytesToIpv6(row.ip),
+      mac: bytesToMac(row.mac),
+      gateway: row.gateway,
+      record: row.record,
+    }))
+  }
+
+  /** Memory mode: one frame from a port through pipeline and lanes. */
+  injectFromPort(
+    port: PortId,
+    bytes: Uint8Array,
+    offload: Partial<NativeOffload>,
+    nowNs: bigint,
+  ): NativeResult {
+    return this.#native.injectFromPort(port, bytes, offload, nowNs)
+  }
+
+  /** Memory mode: one datagram (from the VXLAN header on) from another host. */
+  injectFromUnderlay(source: Ipv4Address, bytes: Uint8Array, nowNs: bigint): NativeResult {
+    return this.#native.injectFromUnderlay(vtepNumber(source), bytes, nowNs)
+  }
+
+  // What readers may still look at is freed later: workers let go of it within a batch, some microseconds.
+  #collect(): void {
+    clearTimeout(this.#collecting)
+    if (this.#native.collect() === 0) return
+    this.#collecting = setTimeout(() => {
+      this.#collect()
+    }, 2)
+    this.#collecting.unref()
+  }
+}
+
+/** Asks the init behind `path` for a descriptor; -1: it gave none. The caller owns it. */
+export function receiveDescriptor(
+  path: string,
+  request: string,
+): Promise<{ fd: number; reply: string }> {
+  return addon.receiveDescriptor(path, request)
+}
+
+function vtepOf(value: number): Ipv4Address {
+  const bytes = new Uint8Array(4)
+  new DataView(bytes.buffer).setUint32(0, value, true)
+  return bytesToIpv4(bytes)
+}

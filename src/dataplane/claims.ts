@@ -1,0 +1,88 @@
+// Claims: who wants which row, which claim has it, and what native is still to be told.
+//
+// Two records may claim one row (the same MAC on two hosts, after a partition). The older claim has it; when that goes, the
+// next one gets it. So the native tables depend on the records that stand, not on the order in which they came.
+
+import { compareVersions } from '../netdb/merge.ts'
+import type { Version } from '../netdb/record.ts'
+import { encodePut, encodeRemove } from './batch.ts'
+import { type Row, rowName } from './rows.ts'
+
+interface Claim {
+  readonly row: Row
+  readonly version: Version
+}
+
+/** The order in which rows are put: a row stands before another leads to it. Removals go the other way. */
+const TABLE_ORDER: readonly Row['table'][] = [
+  'vtep',
+  'router',
+  'network',
+  'neighbour',
+  'fdb',
+  'port',
+]
+
+export class Claims {
+  readonly #byRow = new Map<string, Map<string, Claim>>()
+  readonly #byClaimant = new Map<string, readonly Row[]>()
+  /** Rows as native has them, with the entry that put them there. */
+  readonly #installed = new Map<string, { row: Row; entry: Uint8Array }>()
+  readonly #touched = new Set<string>()
+
+  /** Replaces all that `claimant` claims; no rows: it claims nothing any more. */
+  replace(claimant: string, version: Version, rows: readonly Row[]): void {
+    for (const row of this.#byClaimant.get(claimant) ?? []) {
+      const name = rowName(row)
+      const claims = this.#byRow.get(name)
+      claims?.delete(claimant)
+      if (claims?.size === 0) this.#byRow.delete(name)
+      this.#touched.add(name)
+    }
+    if (rows.length === 0) this.#byClaimant.delete(claimant)
+    else this.#byClaimant.set(claimant, rows)
+    for (const row of rows) {
+      const name = rowName(row)
+      let claims = this.#byRow.get(name)
+      if (claims === undefined) this.#byRow.set(name, (claims = new Map<string, Claim>()))
+      claims.set(claimant, { row, version })
+      this.#touched.add(name)
+    }
+  }
+
+  /** The batch that brings native up to date, as if it were applied; null: it is. */
+  takeBatch(): Uint8Array | null {
+    const puts: { row: Row; entry: Uint8Array }[] = []
+    const removals: Row[] = []
+    for (const name of this.#touched) {
+      const wanted = this.#winner(name)
+      const installed = this.#installed.get(name)
+      if (wanted === undefined) {
+        if (installed !== undefined) removals.push(installed.row)
+        this.#installed.delete(name)
+        continue
+      }
+      const entry = encodePut(wanted)
+      if (installed !== undefined && Buffer.compare(installed.entry, entry) === 0) continue
+      puts.push({ row: wanted, entry })
+      this.#installed.set(name, { row: wanted, entry })
+    }
+    this.#touched.clear()
+    if (puts.length === 0 && removals.length === 0) return null
+    puts.sort((a, b) => rank(a.row) - rank(b.row))
+    removals.sort((a, b) => rank(b) - rank(a))
+    return Buffer.concat([...puts.map(({ entry }) => entry), ...removals.map(encodeRemove)])
+  }
+
+  #winner(name: string): Row | undefined {
+    let best: Claim | undefined
+    for (const claim of this.#byRow.get(name)?.values() ?? []) {
+      if (best === undefined || compareVersions(claim.version, best.version) < 0) best = claim
+    }
+    return best?.row
+  }
+}
+
+function rank(row: Row): number {
+  return TABLE_ORDER.indexOf(row.table)
+}

@@ -1,0 +1,204 @@
+// The programmer: changes of netdb → rows → packed batches. The one writer of the native tables.
+//
+// A change marks as dirty what it touches: its record, and the network whose gathered rows (flood lists, router) it takes part
+// in. flush() derives the dirty rows again and sends the difference. A network's rows are native only while an endpoint of
+// this host is on it.
+
+import type { LiveRecord, NetdbRecord } from '../netdb/record.ts'
+import { recordName } from '../netdb/record.ts'
+import type { Change, Netdb } from '../netdb/table.ts'
+import { Claims } from './claims.ts'
+import { type View, endpointRows, memberRows, networkRows } from './derive.ts'
+import { RecordNumbers } from './record-numbers.ts'
+import type { PortId, RecordNumber, Row } from './rows.ts'
+
+export interface ProgrammerOptions {
+  readonly netdb: Netdb
+  /** This host's member id. */
+  readonly self: string
+  /** Overlay MTU of networks that do not set one, in bytes. */
+  readonly mtu: number
+  /** Sends a batch to the native core. */
+  readonly apply: (batch: Uint8Array) => void
+}
+
+export class Programmer {
+  readonly #netdb: Netdb
+  readonly #apply: (batch: Uint8Array) => void
+  readonly #view: View
+  readonly #claims = new Claims()
+  readonly #numbers = new RecordNumbers()
+  /** Endpoint → its port, for the endpoints of this host that are open in the native core. */
+  readonly #ports = new Map<string, PortId>()
+
+  /** Network → its endpoints, its subnets. */
+  readonly #endpoints = new Map<string, Map<string, LiveRecord<'endpoint'>>>()
+  readonly #subnets = new Map<string, Map<string, LiveRecord<'subnet'>>>()
+  /** Networks with endpoints of this host. */
+  readonly #active = new Set<string>()
+
+  readonly #dirtyRecords = new Map<string, NetdbRecord>()
+  readonly #dirtyNetworks = new Set<string>()
+  #scheduled = false
+
+  constructor({ netdb, self, mtu, apply }: ProgrammerOptions) {
+    this.#netdb = netdb
+    this.#apply = apply
+    this.#view = {
+      self,
+      mtu,
+      portOf: (endpoint) => this.#ports.get(endpoint),
+      vtepOf: (member) => netdb.get('member', member)?.value.vtep,
+      numberOf: (record) => this.#numbers.of(record),
+    }
+    netdb.watch((change) => {
+      this.#onChange(change)
+    })
+  }
+
+  /** Says which port an endpoint of this host has: before its record is put. */
+  setPort(endpoint: string, port: PortId): void {
+    this.#ports.set(endpoint, port)
+  }
+
+  /** After its record is removed. */
+  forgetPort(endpoint: string): void {
+    this.#ports.delete(endpoint)
+  }
+
+  /** The record that a row's number stands for. */
+  recordOf(number: RecordNumber): NetdbRecord | undefined {
+    const name = this.#numbers.nameOf(number)
+    return name === undefined ? undefined : this.#netdb.find(name)
+  }
+
+  /** Whether endpoints of this host are on the network. */
+  isActive(network: string): boolean {
+    return this.#active.has(network)
+  }
+
+  /** Sends what has changed. Happens by itself after each change; at once for who must know that it is done. */
+  flush(): void {
+    this.#scheduled = false
+    for (const network of this.#dirtyNetworks) this.#followActivity(network)
+    for (const record of this.#dirtyRecords.values()) this.#claimRecord(record)
+    this.#dirtyRecords.clear()
+    for (const network of this.#dirtyNetworks) this.#claimNetwork(network)
+    this.#dirtyNetworks.clear()
+    const batch = this.#claims.takeBatch()
+    if (batch !== null) this.#apply(batch)
+  }
+
+  #onChange({ before, after }: Change): void {
+    for (const record of [before, after]) {
+      if (record === undefined) continue
+      this.#index(record, record === after)
+      this.#dirtyRecords.set(recordName(record), record)
+    }
+    if (this.#scheduled) return
+    this.#scheduled = true
+    queueMicrotask(() => {
+      if (this.#scheduled) this.flush()
+    })
+  }
+
+  /** Keeps the indexes and marks the networks that gather the record. */
+  #index(record: NetdbRecord, present: boolean): void {
+    if (record.value === null) return
+    switch (record.kind) {
+      case 'network':
+        this.#dirtyNetworks.add(record.key)
+        break
+      case 'subnet':
+        keep(this.#subnets, record.value.network, record as LiveRecord<'subnet'>, present)
+        this.#dirtyNetworks.add(record.value.network)
+        break
+      case 'endpoint':
+        keep(this.#endpoints, record.value.network, record as LiveRecord<'endpoint'>, present)
+        this.#dirtyNetworks.add(record.value.network)
+        break
+      case 'member':
+        this.#markEndpointsOf(record.key)
+        break
+    }
+  }
+
+  /** A member's VTEP stands in the rows of its endpoints and in the flood lists of their networks. */
+  #markEndpointsOf(member: string): void {
+    for (const [network, endpoints] of this.#endpoints) {
+      for (const endpoint of endpoints.values()) {
+        if (endpoint.owner !== member) continue
+        this.#dirtyRecords.set(recordName(endpoint), endpoint)
+        this.#dirtyNetworks.add(network)
+      }
+    }
+  }
+
+  /** The first endpoint of this host on a network, or the last one gone: all rows of that network come or go. */
+  #followActivity(network: string): void {
+    const endpoints = [...(this.#endpoints.get(network)?.values() ?? [])]
+    const active = endpoints.some(
+      ({ owner, key }) => owner === this.#view.self && this.#ports.has(key),
+    )
+    if (active === this.#active.has(network)) return
+    if (active) this.#active.add(network)
+    else this.#active.delete(network)
+    for (const endpoint of endpoints)
+      this.#dirtyRecords.set(recordName(endpoint), endpoint)
+  }
+
+  #claimRecord({ kind, key, version }: NetdbRecord): void {
+    const name = recordName({ kind, key })
+    // Not the record that the change spoke of: a later one may stand by now.
+    const current = this.#netdb.find(name)
+    this.#claims.replace(
+      name,
+      current?.version ?? version,
+      current === undefined ? [] : this.#rowsOf(current),
+    )
+    if (current === undefined) this.#numbers.forget(name)
+  }
+
+  #rowsOf(record: NetdbRecord): Row[] {
+    if (record.value === null) return []
+    switch (record.kind) {
+      case 'member':
+        return memberRows(record as LiveRecord<'member'>, this.#view)
+      case 'endpoint':
+        if (!this.#active.has(record.value.network)) return []
+        return endpointRows(record as LiveRecord<'endpoint'>, this.#view)
+      case 'network':
+      case 'subnet':
+        return [] // gathered in #claimNetwork
+    }
+  }
+
+  #claimNetwork(key: string): void {
+    const claimant = `gathered/${key}`
+    const network = this.#netdb.get('network', key)
+    if (network === undefined || !this.#active.has(key)) {
+      this.#claims.replace(claimant, { lamport: 0, writer: '' }, [])
+      return
+    }
+    const subnets = this.#subnets.get(key)?.values() ?? []
+    const endpoints = this.#endpoints.get(key)?.values() ?? []
+    this.#claims.replace(
+      claimant,
+      network.version,
+      networkRows({ network, subnets, endpoints }, this.#view),
+    )
+  }
+}
+
+function keep<R extends { readonly key: string }>(
+  index: Map<string, Map<string, R>>,
+  network: string,
+  record: R,
+  present: boolean,
+): void {
+  let inner = index.get(network)
+  if (inner === undefined) index.set(network, (inner = new Map<string, R>()))
+  if (present) inner.set(record.key, record)
+  else inner.delete(record.key)
+  if (inner.size === 0) index.delete(network)
+}

@@ -1,0 +1,102 @@
+// The facts file as a source of records: what it says of others is put into netdb as if they had said it.
+
+import { createHash } from 'node:crypto'
+import { type Kind, type NetdbRecord, type ValueOf, recordName } from '../netdb/record.ts'
+import type { Netdb } from '../netdb/table.ts'
+import { cidrContains } from '../net/cidr.ts'
+import type { EndpointFact, Facts } from './facts.ts'
+
+/** A fact as a record without its version. */
+type Statement = { [K in Kind]: { kind: K; key: string; owner: string; value: ValueOf[K] } }[Kind]
+
+/**
+ * The records that a facts file stands for on the host `self`. Endpoints of that host are not among them: they become
+ * records when they are attached; until then they are reservations (reservationsOf).
+ */
+export function statementsOf(facts: Facts, self: string): Statement[] {
+  const statements: Statement[] = []
+  for (const { name, vtep } of facts.members) {
+    statements.push({ kind: 'member', key: name, owner: name, value: { name, vtep } })
+  }
+  for (const network of facts.networks) {
+    const id = networkIdOf(network.name)
+    statements.push({
+      kind: 'network',
+      key: id,
+      owner: self,
+      value: { name: network.name, mtu: network.mtu ?? null },
+    })
+    for (const { vni, cidr, gateway, cidr6, gateway6 } of network.subnets) {
+      const value = {
+        network: id,
+        vni,
+        cidr,
+        gateway,
+        cidr6: cidr6 ?? null,
+        gateway6: gateway6 ?? null,
+      }
+      statements.push({ kind: 'subnet', key: String(vni), owner: self, value })
+    }
+  }
+  for (const endpoint of facts.endpoints) {
+    const subnet = subnetOf(facts, endpoint)
+    if (endpoint.host === self || subnet === undefined) continue
+    const { host, network, name, mac, ip, ip6 } = endpoint
+    const value = {
+      network: networkIdOf(network),
+      vni: subnet.vni,
+      name,
+      mac,
+      ip,
+      ip6: ip6 ?? null,
+    }
+    statements.push({ kind: 'endpoint', key: `${host}.${network}.${name}`, owner: host, value })
+  }
+  return statements
+}
+
+/** What a facts file reserves for endpoints of the host `self`. */
+export function reservationsOf(facts: Facts, self: string): EndpointFact[] {
+  return facts.endpoints.filter(({ host }) => host === self)
+}
+
+/** 25 characters of base 36, as docker's network ids; the same on every host that reads the same file. */
+export function networkIdOf(name: string): string {
+  const digest = createHash('sha256').update(`weft network ${name}`).digest('hex')
+  return BigInt(`0x${digest}`).toString(36).padStart(25, '0').slice(0, 25)
+}
+
+/** Keeps netdb at what the last facts said. */
+export class FactsSource {
+  readonly #netdb: Netdb
+  readonly #self: string
+  #current = new Map<string, Statement>()
+
+  constructor(netdb: Netdb, self: string) {
+    this.#netdb = netdb
+    this.#self = self
+  }
+
+  /** Puts what is new or different, removes what is not there any more, leaves the rest untouched. */
+  apply(facts: Facts): void {
+    const next = new Map(statementsOf(facts, this.#self).map((s) => [recordName(s), s]))
+    for (const [name, statement] of this.#current) {
+      if (!next.has(name)) this.#netdb.remove(statement.kind, statement.key)
+    }
+    for (const [name, statement] of next) {
+      const held = this.#current.get(name)
+      if (held !== undefined && JSON.stringify(held) === JSON.stringify(statement)) continue
+      this.#netdb.merge(this.#written(statement))
+    }
+    this.#current = next
+  }
+
+  #written(statement: Statement): NetdbRecord {
+    return { ...statement, version: this.#netdb.nextVersion() }
+  }
+}
+
+function subnetOf(facts: Facts, { network, ip }: EndpointFact) {
+  const subnets = facts.networks.find(({ name }) => name === network)?.subnets ?? []
+  return subnets.find(({ cidr }) => cidrContains(cidr, ip))
+}

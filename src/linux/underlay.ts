@@ -1,0 +1,151 @@
+// What the kernel knows of the underlay: local addresses, routes, and who holds a UDP port.
+
+import { readFile, readdir, readlink } from 'node:fs/promises'
+import { networkInterfaces } from 'node:os'
+import { z } from 'zod'
+import { WeftError } from '../errors.ts'
+import {
+  type Ipv4Address,
+  ipv4ToBytes,
+  isIpv4Address,
+  parseIpv4Address,
+} from '../net/ipv4-address.ts'
+import { run } from './exec.ts'
+
+export interface UnderlayInterface {
+  readonly name: string
+  readonly address: Ipv4Address
+  readonly mtuBytes: number
+}
+
+const LINKS = z.array(
+  z.object({
+    ifname: z.string(),
+    mtu: z.number(),
+    addr_info: z.array(
+      z.object({ family: z.string(), local: z.string().optional(), scope: z.string() }),
+    ),
+  }),
+)
+
+/**
+ * The interface that holds `wanted` (an IPv4 address or an interface's name).
+ *
+ * @throws WeftError invalid_argument saying which addresses there are
+ */
+export async function findUnderlay(wanted: string): Promise<UnderlayInterface> {
+  const links = LINKS.parse(
+    JSON.parse((await run('ip', ['-j', '-4', 'addr', 'show'])).stdout || '[]'),
+  )
+  const found = links.flatMap(({ ifname, mtu, addr_info }) =>
+    addr_info.flatMap(({ local }) =>
+      local === undefined
+        ? []
+        : [{ name: ifname, address: parseIpv4Address(local), mtuBytes: mtu }],
+    ),
+  )
+  const match = found.find(({ name, address }) => address === wanted || name === wanted)
+  if (match !== undefined) return match
+  const usable = found
+    .filter(({ name }) => name !== 'lo')
+    .map(({ name, address }) => `${address} (${name})`)
+  const hint =
+    usable.length === 0 ? 'this host has no IPv4 address' : `this host has ${usable.join(', ')}`
+  const what = isIpv4Address(wanted)
+    ? 'is not an address of this host'
+    : 'is no interface with an IPv4 address'
+  throw new WeftError('invalid_argument', `the underlay address ${wanted} ${what}; ${hint}`)
+}
+
+/** The first IPv4 address that is not on loopback: what a host without settings is reached by. */
+export function defaultUnderlayAddress(): Ipv4Address | undefined {
+  for (const addresses of Object.values(networkInterfaces())) {
+    for (const { family, internal, address } of addresses ?? []) {
+      if (family === 'IPv4' && !internal) return parseIpv4Address(address)
+    }
+  }
+  return undefined
+}
+
+export interface HostRoute {
+  /** `10.0.0.0/8`, or a single address. */
+  readonly prefix: string
+  readonly device: string
+}
+
+const ROUTES = z.array(
+  z.object({ dst: z.string(), dev: z.string().optional(), type: z.string().optional() }),
+)
+
+/** The host's routes of both families, without default routes. */
+export async function hostRoutes(): Promise<HostRoute[]> {
+  const [v4, v6] = await Promise.all([
+    run('ip', ['-j', '-4', 'route', 'show', 'table', 'main']),
+    run('ip', ['-j', '-6', 'route', 'show', 'table', 'main']),
+  ])
+  return [v4, v6]
+    .flatMap(({ stdout }) => ROUTES.parse(JSON.parse(stdout || '[]')))
+    .filter(({ dst }) => dst !== 'default')
+    .map(({ dst, dev }) => ({ prefix: dst, device: dev ?? 'no device' }))
+}
+
+/**
+ * Who holds a UDP port on `address`, for the message when we cannot have it: a process by name and PID, or a kernel VXLAN
+ * device; undefined when it cannot be found out.
+ */
+export async function udpPortHolder(
+  address: Ipv4Address,
+  port: number,
+): Promise<string | undefined> {
+  const inodes = await socketInodes(address, port)
+  const holder = await processWithSocket(inodes)
+  if (holder !== undefined) return holder
+  const { stdout } = await run('ip', ['-d', '-j', 'link', 'show', 'type', 'vxlan'], {
+    allowFailure: true,
+  })
+  const devices = VXLAN_LINKS.safeParse(JSON.parse(stdout || '[]'))
+  const device = devices.data?.find(({ linkinfo }) => linkinfo.info_data.port === port)
+  return device === undefined ? undefined : `the kernel's VXLAN device ${device.ifname}`
+}
+
+const VXLAN_LINKS = z.array(
+  z.object({
+    ifname: z.string(),
+    linkinfo: z.object({ info_data: z.object({ port: z.number().optional() }) }),
+  }),
+)
+
+/** Inodes of the sockets bound to the port on that address or on all (proc(5), /proc/net/udp). */
+async function socketInodes(address: Ipv4Address, port: number): Promise<Set<string>> {
+  const inodes = new Set<string>()
+  const hex = [...ipv4ToBytes(address)]
+    .reverse()
+    .map((byte) => byte.toString(16).padStart(2, '0'))
+    .join('')
+  for (const file of ['/proc/net/udp', '/proc/net/udp6']) {
+    for (const line of (await readFile(file, 'utf8').catch(() => '')).split('\n').slice(1)) {
+      const fields = line.trim().split(/\s+/)
+      const [localAddress, localPort] = (fields[1] ?? '').split(':')
+      if (localPort === undefined || Number.parseInt(localPort, 16) !== port) continue
+      const any = /^0+$/.test(localAddress ?? '')
+      if (any || localAddress?.toLowerCase() === hex) inodes.add(fields[9] ?? '')
+    }
+  }
+  inodes.delete('0')
+  return inodes
+}
+
+async function processWithSocket(inodes: ReadonlySet<string>): Promise<string | undefined> {
+  if (inodes.size === 0) return undefined
+  for (const pid of await readdir('/proc')) {
+    if (!/^[0-9]+$/.test(pid)) continue
+    for (const fd of await readdir(`/proc/${pid}/fd`).catch(() => [])) {
+      const target = await readlink(`/proc/${pid}/fd/${fd}`).catch(() => '')
+      const inode = /^socket:\[([0-9]+)\]$/.exec(target)?.[1]
+      if (inode === undefined || !inodes.has(inode)) continue
+      const name = (await readFile(`/proc/${pid}/comm`, 'utf8').catch(() => '?')).trim()
+      return `${name} (pid ${pid})`
+    }
+  }
+  return undefined
+}

@@ -1,0 +1,67 @@
+// A sandbox of this host as the daemon holds it in memory: a network namespace kept by a weft-init, with its endpoints.
+
+import type { Timer } from '../clock.ts'
+import type { PortId } from '../dataplane/rows.ts'
+import type { InitClient } from '../sandbox/init-client.ts'
+import { hostPid } from '../sandbox/spawn-init.ts'
+import type { EndpointSpec, Exit, SandboxSpec } from './sandbox-spec.ts'
+
+/** `attached`: a foreign namespace, without a command of ours. */
+export type SandboxState = 'created' | 'running' | 'exited' | 'attached'
+
+/** An endpoint whose TAP is open in the dataplane. */
+export interface OpenEndpoint {
+  readonly spec: EndpointSpec
+  readonly port: PortId
+}
+
+export interface Sandbox {
+  spec: SandboxSpec
+  state: SandboxState
+  /** null once its init is gone. */
+  client: InitClient | null
+  endpoints: OpenEndpoint[]
+  startedAtMs: number | null
+  /** The command's process id inside the sandbox. */
+  innerPid: number | null
+  exit: Exit | null
+  /** Removes a sandbox that nobody starts. */
+  startDeadline: Timer | null
+  /** Aborted when init is gone and all that was its is released. */
+  readonly gone: AbortController
+}
+
+export function newSandbox(spec: SandboxSpec, state: SandboxState): Sandbox {
+  return {
+    spec,
+    state,
+    client: null,
+    endpoints: [],
+    startedAtMs: null,
+    innerPid: null,
+    exit: null,
+    startDeadline: null,
+    gone: new AbortController(),
+  }
+}
+
+/** The sandbox's network namespace, as nsenter takes it: init's, which is in it in every kind. */
+export function netnsPath({ init }: SandboxSpec): string {
+  return init === null ? '' : `/proc/${init.pid}/ns/net`
+}
+
+/** Settles when init is gone and all that was its is released. */
+export async function whenGone({ gone }: Sandbox): Promise<void> {
+  if (gone.signal.aborted) return
+  await new Promise<void>((resolve) => {
+    gone.signal.addEventListener('abort', () => {
+      resolve()
+    })
+  })
+}
+
+/** The command as this machine sees it; 0: there is none. */
+export function commandPid({ spec, innerPid, state }: Sandbox): number {
+  if (state !== 'running' || spec.init === null || innerPid === null) return 0
+  return hostPid(spec.init, innerPid) ?? 0
+}

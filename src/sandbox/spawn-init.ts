@@ -1,0 +1,194 @@
+// Starts weft-init (native/init/README.md), finds and recognises those that run, and kills one.
+//
+// An init outlives the process that started it; what is kept of it is its process id with its start
+// time. Together they name one process for as long as the host runs.
+
+import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { readFile, readdir } from 'node:fs/promises'
+import { basename } from 'node:path'
+import type { Readable } from 'node:stream'
+import { WeftError, isErrorCode, messageOf, quote } from '../errors.ts'
+
+export interface InitProcess {
+  readonly pid: number
+  /** Field 22 of /proc/PID/stat: clock ticks since the host booted. */
+  readonly startTime: string
+}
+
+interface CommonOptions {
+  /** The weft-init program. */
+  readonly binary: string
+  /** An existing directory for what init leaves; absolute. */
+  readonly directory: string
+  /** Path that its control socket shall have; absolute, at most 107 bytes. */
+  readonly socket: string
+}
+
+/** New namespaces, and one command that runs in them when it is told to. */
+export interface RunOptions extends CommonOptions {
+  readonly mode: 'run'
+  readonly hostname: string
+  readonly argv: readonly string[]
+  readonly cwd?: string | undefined
+  readonly tty?: boolean | undefined
+  /** The whole environment of the command; ours when left out. */
+  readonly env?: NodeJS.ProcessEnv | undefined
+}
+
+/** An existing network namespace: of a process, until that ends, or at a path. */
+export type HoldOptions = CommonOptions & { readonly mode: 'hold' } & (
+    | { readonly pid: number }
+    | { readonly netns: string }
+  )
+
+/** It takes a few milliseconds; a host that needs longer than this has other worries. */
+const READY_TIMEOUT_MS = 5000
+
+/** The first descriptor after stdio: where spawn puts the fourth entry of `stdio`. */
+const READY_FD = 3
+
+/**
+ * Starts an init and waits until it listens.
+ *
+ * @throws WeftError with what init says, `unavailable` when it says nothing in time
+ */
+export async function spawnInit(options: RunOptions | HoldOptions): Promise<InitProcess> {
+  const launcher = spawn(options.binary, initArguments(options), {
+    detached: true,
+    stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+    ...(options.mode === 'run' && options.env !== undefined ? { env: options.env } : {}),
+  })
+  launcher.unref()
+  const failed = new Promise<never>((_resolve, reject) => {
+    launcher.once('error', (cause) => {
+      const text = `${options.binary}: ${messageOf(cause)}`
+      reject(new WeftError('internal', text, { cause }))
+    })
+  })
+  const ready = launcher.stdio[READY_FD] as Readable
+  const timeout = AbortSignal.timeout(READY_TIMEOUT_MS)
+  try {
+    return parseReady(await Promise.race([readAll(ready, timeout), failed]))
+  } catch (error) {
+    // Without a launcher to report to, an init that is still on its way gives up.
+    launcher.kill('SIGKILL')
+    throw error
+  } finally {
+    ready.destroy()
+  }
+}
+
+function initArguments(options: RunOptions | HoldOptions): string[] {
+  const { directory, socket } = options
+  const common = ['--dir', directory, '--sock', socket, '--ready-fd', `${READY_FD}`]
+  if (options.mode === 'hold') {
+    const target = 'pid' in options ? ['--pid', `${options.pid}`] : ['--netns', options.netns]
+    return ['hold', ...common, ...target]
+  }
+  const cwd = options.cwd === undefined ? [] : ['--cwd', options.cwd]
+  const tty = options.tty === true ? ['--tty'] : []
+  const { hostname, argv } = options
+  return ['run', ...common, '--hostname', hostname, ...cwd, ...tty, '--', ...argv]
+}
+
+async function readAll(stream: Readable, timeout: AbortSignal): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let text = ''
+    stream.setEncoding('utf8')
+    stream.on('data', (chunk: string) => {
+      text += chunk
+    })
+    stream.on('end', () => {
+      resolve(text)
+    })
+    stream.on('error', reject)
+    timeout.addEventListener('abort', () => {
+      const seconds = READY_TIMEOUT_MS / 1000
+      reject(new WeftError('unavailable', `weft-init was not ready after ${seconds} s`))
+    })
+  })
+}
+
+/** `ready PID STARTTIME` or `error CODE TEXT`. */
+function parseReady(line: string): InitProcess {
+  const ready = /^ready (\d+) (\d+)\n$/.exec(line)
+  if (ready !== null) return { pid: Number(ready[1]), startTime: ready[2] ?? '' }
+  const [, code, text] = /^error (\S+) (.*)\n$/.exec(line) ?? []
+  if (isErrorCode(code)) throw new WeftError(code, text ?? '')
+  throw new WeftError('internal', `weft-init reported ${quote(line)} instead of its start`)
+}
+
+/** Whether this very process still runs; one that only waits to be reaped does not. */
+export function initAlive(init: InitProcess): boolean {
+  const fields = statFields(init.pid)
+  if (fields === undefined) return false
+  const [state] = fields
+  return state !== 'Z' && state !== 'X' && fields[START_TIME] === init.startTime
+}
+
+/** Every init that keeps its files below `directory`, whoever started it. */
+export async function listInits(directory: string): Promise<InitProcess[]> {
+  const inits: InitProcess[] = []
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue
+    // Kernel threads have no command line; a process that is gone by now has none, either.
+    const commandLine = await readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '')
+    const [program = '', mode = '', ...options] = commandLine.split('\0')
+    if (basename(program) !== 'weft-init' || (mode !== 'run' && mode !== 'hold')) continue
+    // The first one is init's own: what is to be run comes after the options.
+    const kept = options[options.indexOf('--dir') + 1] ?? ''
+    const startTime = statFields(Number(name))?.[START_TIME]
+    if (startTime === undefined || !kept.startsWith(`${directory}/`)) continue
+    inits.push({ pid: Number(name), startTime })
+  }
+  return inits
+}
+
+/** Kills it, and all of its sandbox with it. False: it was gone. */
+export function killInit(init: InitProcess): boolean {
+  if (!initAlive(init)) return false
+  try {
+    return process.kill(init.pid, 'SIGKILL')
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false
+    throw error
+  }
+}
+
+/** Index of field 22 in what statFields gives. */
+const START_TIME = 22 - 3
+
+/** /proc/PID/stat from field 3 on: field 2, the name, may hold spaces and parentheses. */
+function statFields(pid: number): string[] | undefined {
+  let stat: string
+  try {
+    stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+  } catch {
+    return undefined
+  }
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+}
+
+/**
+ * The host's process id of the process that is called `pid` inside a sandbox: of a command that init
+ * started. Undefined when there is none (any more).
+ */
+export function hostPid(init: InitProcess, pid: number): number | undefined {
+  try {
+    const children = readFileSync(`/proc/${init.pid}/task/${init.pid}/children`, 'latin1')
+    return children
+      .split(' ')
+      .filter((child) => child !== '')
+      .map(Number)
+      .find((child) => innerPid(child) === pid)
+  } catch {
+    return undefined
+  }
+}
+
+/** The process id in the innermost namespace: the last on its NSpid line. */
+function innerPid(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'latin1')
+  return Number(/^NSpid:.*\s(\d+)$/m.exec(status)?.[1])
+}
