@@ -4,7 +4,7 @@
 // from init (a watch that ends) that a sandbox is gone; then its endpoints are detached, whoever ended it.
 
 import { randomBytes } from 'node:crypto'
-import { mkdir, rm } from 'node:fs/promises'
+import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../clock.ts'
 import { INIT_PATH } from '../dataplane/binding.ts'
@@ -206,6 +206,7 @@ export class Controller {
       log.warn({ pid: init.pid }, 'a weft-init that no sandbox here knows of is ended')
       killInit(init)
     }
+    await this.#removeStraySockets()
     await this.#forgetOldest()
   }
 
@@ -366,7 +367,8 @@ export class Controller {
       await rm(this.#socketOf(spec), { force: true })
       await this.#noteExit(sandbox)
       sandbox.gone.abort()
-      if (spec.kind === 'attach') await this.#forget(sandbox)
+      // Without an init it was only half made: there is nothing to remember.
+      if (spec.kind === 'attach' || spec.init === null) await this.#forget(sandbox)
       return
     }
     try {
@@ -374,7 +376,9 @@ export class Controller {
       const client = this.requireClient(sandbox)
       const state = await client.state()
       if (state.phase === 'created') {
-        throw new WeftError('not_running', 'the daemon that made it ended before it was started')
+        log.info({ sandbox: spec.name }, `sandbox ${spec.name} was never started and is removed`)
+        await this.remove(sandbox, { force: true, timeoutMs: 0 })
+        return
       }
       if (state.phase === 'running') sandbox.innerPid = state.pid
       const place = { client, netns: netnsPath(spec) }
@@ -391,6 +395,17 @@ export class Controller {
       killInit(spec.init)
       if (sandbox.client === null) sandbox.gone.abort()
       else await whenGone(sandbox)
+    }
+  }
+
+  /** An init that was killed could not remove its socket. */
+  async #removeStraySockets(): Promise<void> {
+    const directory = join(this.#options.runDir, 's')
+    const living = this.list().filter(({ client }) => client !== null)
+    const used = new Set(living.map(({ spec }) => this.#socketOf(spec)))
+    for (const name of await readdir(directory)) {
+      const path = join(directory, name)
+      if (!used.has(path)) await rm(path, { recursive: true, force: true })
     }
   }
 
