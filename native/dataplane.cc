@@ -53,6 +53,8 @@ void Dataplane::Stop() {
   // All stop before any is destroyed: a running worker may still hand a frame to another.
   for (auto& worker : workers_) worker->Stop();
   workers_.clear();
+  // By number too: a datagram that comes after this finds no port, and not one that is gone.
+  for (const auto& [id, port] : ports_) open_ports_.Remove({id});
   ports_.clear();
   rcu_.Collect();
 }
@@ -111,7 +113,8 @@ const Port::Traffic* Dataplane::TrafficOf(PortId id) const {
 bool Dataplane::InjectFromPort(PortId id, const std::vector<uint8_t>& bytes, const Offload& offload,
                                uint64_t now_ns, Verdict* verdict) {
   const auto found = ports_.find(id);
-  if (found == ports_.end() || bytes.size() > kMaxFrame) return false;
+  if (memory_executor_ == nullptr || found == ports_.end() || bytes.size() > kMaxFrame)
+    return false;
   std::vector<uint8_t> buffer(kBufferSize);
   if (!bytes.empty()) memcpy(buffer.data() + kHeadroom, bytes.data(), bytes.size());
   Frame frame(buffer.data(), kBufferSize, static_cast<uint32_t>(bytes.size()));
@@ -125,9 +128,9 @@ bool Dataplane::InjectFromPort(PortId id, const std::vector<uint8_t>& bytes, con
   return true;
 }
 
-void Dataplane::InjectFromUnderlay(VtepAddress source, const std::vector<uint8_t>& bytes,
+bool Dataplane::InjectFromUnderlay(VtepAddress source, const std::vector<uint8_t>& bytes,
                                    uint64_t now_ns, Verdict* verdict) {
-  if (bytes.size() > kMaxFrame) return;
+  if (memory_executor_ == nullptr || bytes.size() > kMaxFrame) return false;
   std::vector<uint8_t> buffer(kBufferSize);
   if (!bytes.empty()) memcpy(buffer.data() + kHeadroom, bytes.data(), bytes.size());
   Frame frame(buffer.data(), kBufferSize, static_cast<uint32_t>(bytes.size()));
@@ -136,6 +139,7 @@ void Dataplane::InjectFromUnderlay(VtepAddress source, const std::vector<uint8_t
   memory_executor_->Carry(*verdict, key, nullptr, &frame);
   memory_counters_.Add(Counter::underlay_rx_datagrams);
   memory_counters_.Add(Counter::underlay_rx_bytes, bytes.size());
+  return true;
 }
 
 }  // namespace weft

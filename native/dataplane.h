@@ -55,10 +55,10 @@ class Dataplane {
   const Port::Traffic* TrafficOf(PortId id) const;
 
   // Memory mode: one frame from a port, or one datagram from a VTEP, through pipeline and lanes.
-  // False: no such port.
+  // False: no such port, a frame that is longer than any, or not started in memory mode.
   bool InjectFromPort(PortId id, const std::vector<uint8_t>& bytes, const Offload& offload,
                       uint64_t now_ns, Verdict* verdict);
-  void InjectFromUnderlay(VtepAddress source, const std::vector<uint8_t>& bytes, uint64_t now_ns,
+  bool InjectFromUnderlay(VtepAddress source, const std::vector<uint8_t>& bytes, uint64_t now_ns,
                           Verdict* verdict);
   std::vector<MemoryOutput> TakeOutputs() { return std::exchange(outputs_, {}); }
 

@@ -180,7 +180,9 @@ Napi::Value DataplaneWrap::InjectFromUnderlay(const Napi::CallbackInfo& info) {
   bool lossless;
   const uint64_t now_ns = info[2].As<Napi::BigInt>().Uint64Value(&lossless);
   Verdict verdict;
-  dataplane_->InjectFromUnderlay(U32(info[0]), ToBytes(info[1]), now_ns, &verdict);
+  if (!dataplane_->InjectFromUnderlay(U32(info[0]), ToBytes(info[1]), now_ns, &verdict)) {
+    return Fail(env, "not in memory mode, or the datagram is too long");
+  }
   Napi::Object result = Napi::Object::New(env);
   result.Set("verdict", FromVerdict(env, verdict));
   result.Set("outputs", FromOutputs(env, dataplane_->TakeOutputs()));
