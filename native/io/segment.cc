@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "../wire/checksum.h"
+#include "../wire/ethernet.h"
 #include "../wire/ip.h"
 #include "../wire/transport.h"
 #include "../wire/vxlan.h"
@@ -30,8 +31,7 @@ struct Cut {
   uint32_t count;
 };
 
-// The ethertype behind tags is in the key, but a tagged frame has no IP fields there: its headers
-// are read here again.
+// The key of a tagged frame tells of the headers behind the tags too.
 bool Plan(const Frame& frame, const PacketKey& key, Cut* cut) {
   const Offload& offload = frame.offload;
   cut->tcp = offload.gso != Gso::kUdp;
@@ -40,7 +40,7 @@ bool Plan(const Frame& frame, const PacketKey& key, Cut* cut) {
   if (key.l4_offset <= key.l3_offset || key.fragment || offload.gso_size == 0) return false;
   if (key.protocol != (cut->tcp ? kProtocolTcp : kProtocolUdp)) return false;
   if (key.l4_header_length == 0) return false;
-  cut->ipv4 = key.source.IsV4() && key.destination.IsV4();
+  cut->ipv4 = key.ether_type == kEtherTypeIpv4;
   if (offload.gso == Gso::kTcpV4 && !cut->ipv4) return false;
   if (offload.gso == Gso::kTcpV6 && cut->ipv4) return false;
   cut->headers = key.l4_offset + key.l4_header_length;

@@ -1,6 +1,7 @@
 #include "../pipeline/classify.h"
 
 #include "../wire/ethernet.h"
+#include "../wire/icmp.h"
 #include "../wire/ip.h"
 #include "../wire/transport.h"
 
@@ -12,21 +13,27 @@ namespace {
 // need to understand.
 constexpr int kMaxExtensionHeaders = 8;
 
-void ReadTransport(const Frame& frame, uint32_t offset, PacketKey* key) {
+// The transport header at `offset` of the packet that ends at `end` (not past the frame's end):
+// what stands behind a packet is padding, whatever it looks like.
+void ReadTransport(const Frame& frame, uint32_t offset, uint32_t end, PacketKey* key) {
+  const auto has = [&](uint32_t bytes) { return offset + bytes <= end; };
   if (key->protocol == kProtocolTcp) {
+    if (!has(sizeof(TcpHeader))) return;
     const auto* tcp = frame.Get<TcpHeader>(offset);
-    if (tcp == nullptr || tcp->HeaderLength() < sizeof(TcpHeader)) return;
-    if (!frame.Has(offset, tcp->HeaderLength())) return;
+    if (tcp->HeaderLength() < sizeof(TcpHeader) || !has(tcp->HeaderLength())) return;
     key->source_port = tcp->source_port.Get();
     key->destination_port = tcp->destination_port.Get();
     key->l4_header_length = static_cast<uint16_t>(tcp->HeaderLength());
   } else if (key->protocol == kProtocolUdp) {
+    if (!has(sizeof(UdpHeader))) return;
     const auto* udp = frame.Get<UdpHeader>(offset);
-    if (udp == nullptr) return;
     key->source_port = udp->source_port.Get();
     key->destination_port = udp->destination_port.Get();
     key->l4_header_length = sizeof(UdpHeader);
-  } else if (!frame.Has(offset, 1)) {
+  } else if (key->protocol == kProtocolIcmp || key->protocol == kProtocolIcmpV6) {
+    if (!has(sizeof(IcmpHeader))) return;
+    key->l4_header_length = sizeof(IcmpHeader);
+  } else if (!has(1)) {
     return;
   }
   key->l4_offset = static_cast<uint16_t>(offset);
@@ -49,7 +56,9 @@ bool ReadIpv4(const Frame& frame, PacketKey* key) {
   key->l3_length = total;
   key->fragment = ip->FragmentOffset() != 0 || ip->MoreFragments();
   key->first_fragment = key->fragment && ip->FragmentOffset() == 0;
-  if (ip->FragmentOffset() == 0) ReadTransport(frame, key->l3_offset + header_length, key);
+  if (ip->FragmentOffset() == 0) {
+    ReadTransport(frame, key->l3_offset + header_length, key->l3_offset + total, key);
+  }
   return true;
 }
 
@@ -58,10 +67,15 @@ bool ReadIpv6(const Frame& frame, PacketKey* key) {
   if (ip == nullptr || ip->version_class_label.Get() >> 28 != 6) return false;
   const uint32_t total = ip->payload_length.Get() + static_cast<uint32_t>(sizeof(Ipv6Header));
   if (total > frame.length() - key->l3_offset) return false;
+  const IpAddress source = IpAddress::V6(ip->source);
+  const IpAddress destination = IpAddress::V6(ip->destination);
+  // ::ffff:0:0/96 has no place on a wire (RFC 4291 section 2.5.5.2), and to the tables it would be
+  // the IPv4 address.
+  if (source.IsV4() || destination.IsV4()) return false;
 
   key->kind = PacketKey::Kind::kIpv6;
-  key->source = IpAddress::V6(ip->source);
-  key->destination = IpAddress::V6(ip->destination);
+  key->source = source;
+  key->destination = destination;
   key->ttl = ip->hop_limit;
   key->l3_length = total;
   uint32_t offset = key->l3_offset + static_cast<uint32_t>(sizeof(Ipv6Header));
@@ -88,7 +102,7 @@ bool ReadIpv6(const Frame& frame, PacketKey* key) {
     }
   }
   key->protocol = next;
-  if (offset < frame.length()) ReadTransport(frame, offset, key);
+  ReadTransport(frame, offset, key->l3_offset + total, key);
   return true;
 }
 

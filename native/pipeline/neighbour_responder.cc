@@ -47,14 +47,17 @@ Verdict AnswerSolicitation(Passage* passage, Frame* frame) {
   if (key.protocol != kProtocolIcmpV6 || key.l4_offset != key.l3_offset + sizeof(Ipv6Header)) {
     return Verdict::Continue();
   }
+  // RFC 4861 section 7.1.1: the whole message, and a hop limit of 255, which shows that no router
+  // forwarded it.
+  if (key.l3_length < sizeof(Ipv6Header) + sizeof(NeighbourMessage)) return Verdict::Continue();
   auto* message = frame->Get<NeighbourMessage>(key.l4_offset);
-  // RFC 4861 section 7.1.1: hop limit 255 shows that no router forwarded it.
   if (message == nullptr || message->icmp.type != kIcmpV6NeighbourSolicitation ||
       message->icmp.code != 0 || key.ttl != 255) {
     return Verdict::Continue();
   }
   if (key.source.IsUnspecified()) return Verdict::Continue();
   const IpAddress target = IpAddress::V6(message->target);
+  if (target.IsV4()) return Verdict::Continue();  // ::ffff:0:0/96: not for IPv6 to ask
   const NeighbourRow* row = Known(passage, target);
   if (row == nullptr) return Verdict::Continue();
 
