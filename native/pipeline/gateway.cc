@@ -53,6 +53,13 @@ Verdict AnswerForItself(Passage* passage, Frame* frame) {
   const PacketKey& key = passage->key;
   auto* icmp = key.l4_offset == 0 ? nullptr : frame->Get<IcmpHeader>(key.l4_offset);
   if (IsEcho(key, icmp)) return AnswerEcho(passage, frame, icmp);
+  // RFC 1122 section 3.2.2, RFC 4443 section 2.4 b: ICMP that nobody waits for is discarded, not
+  // answered.
+  const bool v4 = key.kind == PacketKey::Kind::kIpv4;
+  if (key.protocol == (v4 ? kProtocolIcmp : kProtocolIcmpV6)) {
+    return Verdict::Drop(key.fragment ? Counter::drop_gateway_fragment
+                                      : Counter::drop_no_icmp_allowed);
+  }
   const bool has_ports = key.protocol == kProtocolUdp || key.protocol == kProtocolTcp;
   return ReplyWithIcmpError(
       passage, frame, *passage->network,
@@ -74,7 +81,9 @@ Verdict Route(Passage* passage, Frame* frame, const RouterRow& router) {
   PacketKey& key = passage->key;
   const NetworkRow& from = *passage->network;
   const RouterRow::Subnet* subnet = router.SubnetOf(key.destination);
-  if (subnet == nullptr || key.destination.IsGroup()) {
+  // A link-local source means nothing in the other subnet (RFC 3927 section 2.7, RFC 4291
+  // section 2.5.6).
+  if (subnet == nullptr || key.destination.IsGroup() || key.source.IsLinkLocal()) {
     return ReplyWithIcmpError(passage, frame, from, IcmpError::kNoRoute);
   }
   if (key.ttl <= 1) return ReplyWithIcmpError(passage, frame, from, IcmpError::kTimeExceeded);
@@ -109,7 +118,9 @@ Verdict PassGateway(Passage* passage, Frame* frame) {
   if (network.router == 0 || !(key.destination_mac == network.gateway_mac))
     return Verdict::Continue();
   if (!key.IsIp()) {
-    const bool ip = key.ether_type == kEtherTypeIpv4 || key.ether_type == kEtherTypeIpv6;
+    const bool tagged = key.l3_offset != sizeof(EthernetHeader);
+    const bool ip =
+        !tagged && (key.ether_type == kEtherTypeIpv4 || key.ether_type == kEtherTypeIpv6);
     return Verdict::Drop(ip ? Counter::drop_gateway_malformed : Counter::drop_gateway_not_ip);
   }
   const RouterRow* router = passage->tables.routers.Find({network.router});

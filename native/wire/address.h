@@ -62,6 +62,11 @@ struct IpAddress {
     if (!IsV4()) return bytes[0] == 0xff;
     return bytes[12] >> 4 == 0xe || (bytes[12] & bytes[13] & bytes[14] & bytes[15]) == 0xff;
   }
+  // 169.254.0.0/16 and fe80::/10: good on one link only.
+  bool IsLinkLocal() const {
+    return IsV4() ? bytes[12] == 169 && bytes[13] == 254
+                  : bytes[0] == 0xfe && (bytes[1] & 0xc0) == 0x80;
+  }
   // Whether the first `bits` bits (counted in the 128-bit form) are those of `prefix`.
   bool InPrefix(const IpAddress& prefix, unsigned bits) const {
     const unsigned whole = bits / 8;
