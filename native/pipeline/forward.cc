@@ -54,7 +54,6 @@ Verdict ForwardLocally(Passage* passage) {
     if (!row->IsLocal()) return Verdict::Drop(Counter::drop_split_horizon);
     return ToPort(*passage, row->port);
   }
-  if (network.ports.empty()) return Verdict::Drop(Counter::drop_no_local_port);
   return Flood(*passage);
 }
 
