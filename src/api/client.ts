@@ -268,7 +268,7 @@ export class ApiClient {
     switch (error.code) {
       case 'ENOENT':
       case 'ECONNREFUSED':
-        return `no daemon answers on ${path}; start one with \`weft daemon\`, or \`weft lab up\``
+        return `no daemon answers on ${path}; start it: weft daemon, or in a lab: weft lab up, weft lab restart HOST`
       case 'EACCES':
       case 'EPERM':
         return `no permission for ${path}; run as root or as a member of the group weft`

@@ -25,7 +25,7 @@ export class LabPrinter {
         this.#print(`${dim('$')} ${cyan(event.argv.map(shellQuote).join(' '))}\n`)
         break
       case 'output':
-        this.#print(indent(event.text))
+        if (event.text.trim() !== '') this.#print(indent(event.text))
         break
       case 'verdict':
         this.#print(`${event.ok ? green('ok') : red('FAILED')} ${event.text}\n`)
@@ -40,10 +40,12 @@ export function shellQuote(argument: string): string {
   return `'${argument.replaceAll("'", `'\\''`)}'`
 }
 
+/** Blank lines only between others: they part the tables of a status. */
 function indent(text: string): string {
   return text
+    .trimEnd()
     .split('\n')
-    .filter((line) => line.trim() !== '')
-    .map((line) => `   ${line}\n`)
+    .filter((line, at, lines) => line.trim() !== '' || (at > 0 && lines[at - 1]?.trim() !== ''))
+    .map((line) => (line.trim() === '' ? '\n' : `   ${line.trimEnd()}\n`))
     .join('')
 }

@@ -4,10 +4,13 @@
 import { flushed } from './cli.ts'
 import { runCli } from './program.ts'
 
-// `weft ps | head -1`: the reader has what it wants. As from a program that SIGPIPE ends.
+const SIGPIPE_EXIT = 128 + 13
+
+// `weft logs -f c1 | head -1`: the reader has what it wants. We end as a program that SIGPIPE ends,
+// unless a verb listens itself because it has something to finish.
 for (const stream of [process.stdout, process.stderr]) {
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE' && process.exitCode === undefined) process.exitCode = 141
+  stream.on('error', () => {
+    if (stream.listenerCount('error') === 1) process.exit(SIGPIPE_EXIT)
   })
 }
 

@@ -93,6 +93,7 @@ class Output {
   readonly #stream: Writable
   readonly #socket: Socket
   #gone = false
+  #full = false
 
   constructor(stream: Writable, socket: Socket) {
     this.#stream = stream
@@ -107,8 +108,12 @@ class Output {
 
   write(bytes: Uint8Array): void {
     if (this.#gone || this.#stream.write(bytes)) return
+    // The rest of a chunk's frames is written all the same, one wait does for all of them.
+    if (this.#full) return
+    this.#full = true
     this.#socket.pause()
     this.#stream.once('drain', () => {
+      this.#full = false
       this.#socket.resume()
     })
   }
@@ -116,15 +121,21 @@ class Output {
 
 function sendStdin(socket: Socket, terminal: Terminal): () => void {
   const { stdin } = terminal
+  let full = false
   const onData = (chunk: Buffer) => {
     let taken = true
     for (let at = 0; at < chunk.length; at += MAX_FRAME_BYTES) {
       const piece = chunk.subarray(at, at + MAX_FRAME_BYTES)
       taken = socket.write(encodeFrame(FrameKind.stdin, piece))
     }
-    if (taken) return
+    // A chunk may still come after pause(); one wait does for all.
+    if (taken || full) return
+    full = true
     stdin.pause()
-    socket.once('drain', () => stdin.resume())
+    socket.once('drain', () => {
+      full = false
+      stdin.resume()
+    })
   }
   const onEnd = () => {
     socket.write(encodeFrame(FrameKind.stdin, Buffer.alloc(0)))

@@ -18,6 +18,7 @@ import {
 import { existingOf, forgetLab, recordedDaemon } from './state.ts'
 import { namespacesOf, type LabHost, type Topology } from './topology.ts'
 
+const ANSWER_MS = 2_000
 const DOWN_MS = 10_000
 const KILL_MS = 5_000
 
@@ -39,6 +40,8 @@ async function askToEnd(lab: string, host: LabHost): Promise<void> {
   const daemon = runningDaemon(lab, host)
   if (daemon === null) return
   try {
+    // Whether it hangs is seen sooner by a question that costs nothing.
+    await clientOf(host, ANSWER_MS).version()
     await clientOf(host, DOWN_MS).down()
     await waitForEnd(daemon, DOWN_MS)
   } catch {

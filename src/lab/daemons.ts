@@ -1,6 +1,6 @@
 // The daemons of a lab's hosts: start, wait until they answer, end.
 
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { ApiClient } from '../api/client.ts'
 import { directoriesOf } from '../daemon/directories.ts'
@@ -15,6 +15,14 @@ const START_MS = 15_000
 const STOP_MS = 10_000
 const POLL_MS = 50
 const SHOWN_LOG_LINES = 5
+/** How `weft daemon` begins the line that it ends with. */
+const OWN_WORDS = 'weft: '
+
+/** A log, and where in it the present start begins. */
+interface DaemonLog {
+  readonly path: string
+  readonly from: number
+}
 
 /** The client of a host's daemon, from outside of the host. */
 export function clientOf(host: LabHost, timeoutMs: number): ApiClient {
@@ -30,18 +38,18 @@ export function runningDaemon(lab: string, host: LabHost): ProcessId | null {
 /** Starts a host's daemon and waits until it answers. */
 export async function startDaemon(lab: string, host: LabHost, abort: AbortSignal): Promise<void> {
   const paths = labPaths(lab)
-  const log = paths.log(host.name)
+  const log = { path: paths.log(host.name), from: sizeOf(paths.log(host.name)) }
   const { command, args } = onNode(host, [
     ...WEFT,
     'daemon',
     ...['--name', host.name],
     ...['--advertise-addr', host.address],
     ...['--facts', paths.facts],
-    ...['--log-file', log],
+    ...['--log-file', log.path],
   ])
   // What it says before it has a log, and what it dies of, belongs into the same file.
   const pid = await startDetached(command, args, {
-    output: log,
+    output: log.path,
     env: daemonEnvironment(process.env),
     cwd: '/',
   })
@@ -54,7 +62,7 @@ export async function startDaemon(lab: string, host: LabHost, abort: AbortSignal
 async function untilItAnswers(
   host: LabHost,
   daemon: ProcessId,
-  log: string,
+  log: DaemonLog,
   abort: AbortSignal,
 ): Promise<void> {
   const client = clientOf(host, 2000)
@@ -92,21 +100,30 @@ export async function killDaemon(daemon: ProcessId): Promise<void> {
   await waitForEnd(daemon, STOP_MS)
 }
 
-function notStarted(host: LabHost, log: string, why: string): WeftError {
-  return new WeftError(
-    'unavailable',
-    `the daemon of ${host.name} did not come up (${why}); the end of its log:\n${endOfLog(log)}`,
-  )
+/** With what it said itself, if it did; else with the end of what it logged since its start. */
+function notStarted(host: LabHost, log: DaemonLog, why: string): WeftError {
+  const lines = linesFrom(log)
+  const own = lines.findLast((line) => line.startsWith(OWN_WORDS))
+  const message =
+    own === undefined
+      ? `the daemon of ${host.name} did not come up (${why}); the end of its log ${log.path}:` +
+        lines
+          .slice(-SHOWN_LOG_LINES)
+          .map((line) => `\n  ${line}`)
+          .join('')
+      : `the daemon of ${host.name} did not come up: ${own.slice(OWN_WORDS.length)}`
+  return new WeftError('unavailable', message)
 }
 
-function endOfLog(path: string): string {
+function linesFrom(log: DaemonLog): string[] {
   try {
-    const lines = readFileSync(path, 'utf8').trimEnd().split('\n')
-    return lines
-      .slice(-SHOWN_LOG_LINES)
-      .map((line) => `  ${line}`)
-      .join('\n')
+    const text = readFileSync(log.path).subarray(log.from).toString('utf8')
+    return text.split('\n').filter((line) => line !== '')
   } catch (error) {
-    return `  (${messageOf(error)})`
+    return [messageOf(error)]
   }
+}
+
+function sizeOf(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.size ?? 0
 }

@@ -4,7 +4,6 @@
 // hand in a lab of one's own (`weft lab up`).
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Status } from '../api/types.ts'
 import { type RunResult, run } from '../linux/exec.ts'
 import { clientOf } from './daemons.ts'
 import type { LabContext } from './events.ts'
@@ -12,6 +11,7 @@ import { endpointsOf } from './facts.ts'
 import { down, up } from './lab.ts'
 import {
   formatMatrix,
+  type Pair,
   pairsOf,
   parseIperf,
   parsePing,
@@ -29,6 +29,7 @@ export interface DemoOptions {
 
 const COMMAND_MS = 30_000
 const NOT_FOUND = 127
+const PINGS_AT_ONCE = 4
 
 /** Shows it. Gives whether everything that was to be seen was seen. */
 export async function demo(options: DemoOptions, context: LabContext): Promise<boolean> {
@@ -44,7 +45,8 @@ export async function demo(options: DemoOptions, context: LabContext): Promise<b
   try {
     await show.all()
   } catch (error) {
-    if (!keep) await down(name)
+    // --keep is for a lab that can be looked at, not for one that was interrupted.
+    if (!keep || context.signal.aborted) await down(name)
     throw error
   }
   if (keep) {
@@ -99,15 +101,20 @@ class Demo {
   async #pingAllPairs(): Promise<void> {
     this.#heading('Ping, every one to every other')
     const pairs = pairsOf(this.#topology.hosts.length)
-    const results: { from: number; to: number; ping: PingResult | null }[] = []
-    for (const [index, { from, to }] of pairs.entries()) {
-      const argv = inSandbox(from, ['ping', '-c', '3', '-i', '0.2', addressOf(to)])
-      const host = this.#host(from)
-      const result = await this.#run(host, argv)
-      // One in full to see what it looks like; the others are in the matrix.
-      if (index === 0) this.#show(host, argv, result)
-      else this.#command(host, argv)
-      results.push({ from, to, ping: parsePing(result.stdout) })
+    const results: (Pair & { ping: PingResult | null })[] = []
+    for (let at = 0; at < pairs.length; at += PINGS_AT_ONCE) {
+      const told = await Promise.all(
+        pairs.slice(at, at + PINGS_AT_ONCE).map(async (pair) => ({
+          pair,
+          ...(await this.#keep(pair.from, ['ping', '-c', '3', '-i', '0.2', addressOf(pair.to)])),
+        })),
+      )
+      for (const { pair, host, argv, result } of told) {
+        // One in full to see what it looks like; the others are in the matrix.
+        if (results.length === 0) this.#show(host, argv, result)
+        else this.#command(host, argv)
+        results.push({ ...pair, ping: parsePing(result.stdout) })
+      }
     }
     this.#context.report({
       kind: 'output',
@@ -190,17 +197,20 @@ class Demo {
     this.#show(this.#host(1), kernel, links)
     const argv = ['weft', 'status']
     this.#show(this.#host(1), argv, await this.#run(this.#host(1), argv))
-    const status = await clientOf(this.#host(1), COMMAND_MS).status()
-    const sent = counter(status, 'underlay_tx_datagrams')
-    const answered = counter(status, 'arp_answered')
-    this.#verdict(
-      sent > 0,
-      `${sent} datagrams encapsulated by h1, sent from UDP to ${status.vxlanPort}`,
-    )
-    this.#verdict(
-      answered > 0,
-      `${answered} ARP requests answered on h1 itself, none sent to others`,
-    )
+    const client = clientOf(this.#host(1), COMMAND_MS)
+    const { counters, vxlanPort } = await client.status()
+    const sent = counters['underlay_tx_datagrams'] ?? 0
+    const answered = counters['arp_answered'] ?? 0
+    this.#verdict(sent > 0, `${sent} VXLAN datagrams sent by h1 to UDP port ${vxlanPort}`)
+    this.#verdict(answered > 0, `${answered} ARP requests answered where they were asked, on h1`)
+    const drops = (await client.counters()).filter((row) => row.kind === 'drop' && row.value > 0)
+    this.#context.report({
+      kind: 'note',
+      text:
+        drops.length === 0
+          ? 'no frame was dropped'
+          : `dropped: ${drops.map((row) => `${row.value} ${row.name} (${row.text})`).join(', ')}`,
+    })
   }
 
   async #tables(): Promise<void> {
@@ -301,8 +311,4 @@ function addressOf(number: number): string {
 
 function endpointAddress(number: number, name: string): string {
   return endpointsOf(number).find((endpoint) => endpoint.name === name)?.ip ?? ''
-}
-
-function counter(status: Status, name: string): number {
-  return status.counters[name] ?? 0
 }

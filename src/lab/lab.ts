@@ -2,12 +2,12 @@
 
 import { rmSync, writeFileSync } from 'node:fs'
 import { WeftError } from '../errors.ts'
+import { requireAbilities } from '../linux/abilities.ts'
 import { run, runForeground } from '../linux/exec.ts'
 import { clean, removeDirectories, runsAnything } from './clean.ts'
 import { killDaemon, runningDaemon, startDaemon, stopDaemon } from './daemons.ts'
 import type { LabContext } from './events.ts'
 import { factsFile } from './facts.ts'
-import { requireCapabilities, requireTun } from './preflight.ts'
 import { areWeIn, isAlive } from './processes.ts'
 import { nodeEnvironment, onNode, weftInit } from './programs.ts'
 import {
@@ -35,8 +35,7 @@ import {
 /** Makes a lab and waits until its daemons answer. On failure nothing of it is left. */
 export async function up(name: string, hosts: number, context: LabContext): Promise<Topology> {
   const topology = planTopology(name, hosts)
-  requireCapabilities()
-  requireTun()
+  requireAbilities()
   weftInit()
   await claim(topology, context)
   try {
@@ -109,7 +108,10 @@ async function make(topology: Topology, context: LabContext): Promise<void> {
   signal.throwIfAborted()
   const { record } = openLab(name)
   markUp(record)
-  context.report({ kind: 'note', text: `${hosts.length} daemons answer` })
+  context.report({
+    kind: 'note',
+    text: hosts.length === 1 ? 'its daemon answers' : `${hosts.length} daemons answer`,
+  })
 }
 
 /** Waits for all, also when one failed: nobody may go on making while we clean. */
@@ -135,7 +137,7 @@ export async function down(name: string): Promise<boolean> {
   planTopology(name, 1)
   const record = readLab(name)
   if (record === null) return false
-  requireCapabilities()
+  requireAbilities()
   const topology = planTopology(name, record.hosts)
   if (record.phase === 'making' && record.maker.pid !== process.pid && isAlive(record.maker)) {
     throw new WeftError(
@@ -153,7 +155,7 @@ export async function down(name: string): Promise<boolean> {
 /** Runs a command on one of the lab's nodes, on our terminal. Gives its exit code. */
 export function exec(name: string, node: string, argv: readonly string[]): Promise<number> {
   const { topology } = openLab(name)
-  requireCapabilities()
+  requireAbilities()
   const { command, args } = onNode(findNode(topology, node), argv)
   return runForeground(command, args, { env: nodeEnvironment(process.env) })
 }
@@ -172,7 +174,7 @@ export async function kill(name: string, hostName: string): Promise<void> {
 /** Starts a host's daemon, after ending the one that runs. */
 export async function restart(name: string, hostName: string, context: LabContext): Promise<void> {
   const { topology } = openLab(name)
-  requireCapabilities()
+  requireAbilities()
   const host = findHost(topology, hostName)
   const daemon = runningDaemon(name, host)
   if (daemon !== null) await stopDaemon(daemon)
@@ -182,7 +184,7 @@ export async function restart(name: string, hostName: string, context: LabContex
 /** Takes the router's end of a host's cable down, or up again. */
 export async function setLink(name: string, hostName: string, state: 'up' | 'down'): Promise<void> {
   const { topology } = openLab(name)
-  requireCapabilities()
+  requireAbilities()
   const node = findNode(topology, hostName)
   if (node.name === topology.router.name) {
     throw new WeftError('invalid_argument', 'the router has many cables; name a host or c')

@@ -73,7 +73,7 @@ t.test('no daemon: which socket, and what to do', async (t) => {
   const missing = join(dir, 'missing.sock')
   await t.rejects(at(missing), {
     code: 'unavailable',
-    message: `no daemon answers on ${missing}; start one with \`weft daemon\`, or \`weft lab up\``,
+    message: `no daemon answers on ${missing}; start it: weft daemon, or in a lab: weft lab up, weft lab restart HOST`,
   })
   const file = join(dir, 'file')
   writeFileSync(file, '')

@@ -219,7 +219,7 @@ t.test("a lab's commands can be pasted, and colour is for terminals only", (t) =
   }
   t.equal(
     show(false, {}),
-    "\n== Ping\n$ weft exec c1 -- sh -c 'echo '\\''x'\\'''\n   a\n   b\n   so\nFAILED lost\n",
+    "\n== Ping\n$ weft exec c1 -- sh -c 'echo '\\''x'\\'''\n   a\n\n   b\n   so\nFAILED lost\n",
   )
   t.match(show(true, {}), /\u001B\[31mFAILED/)
   t.equal(show(true, { NO_COLOR: '1' }), show(false, {}))

@@ -60,7 +60,7 @@ t.test('help and versions need no daemon', async (t) => {
   t.match(await weft(['version', '--format', 'json']), {
     code: 1,
     stdout: `{"Client":{"Version":"${VERSION}"},"Server":null}\n`,
-    stderr: /^weft: no daemon answers on \/nonexistent\/weft\.sock; start one/,
+    stderr: /^weft: no daemon answers on \/nonexistent\/weft\.sock; start it: weft daemon/,
   })
 })
 

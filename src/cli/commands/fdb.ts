@@ -15,6 +15,7 @@ interface Flags {
 export function registerFdb(program: Command, cli: Cli): void {
   const fdb = program
     .command('fdb')
+    .helpCommand(false)
     .summary('MAC to local endpoint or VTEP')
     .description('The forwarding table: MAC to local endpoint or VTEP.')
   lists(asksDaemon(fdb.command('ls')))

@@ -1,7 +1,7 @@
 // weft lab: a cluster of namespaces on this machine, and what one does with it.
 
+import { constants } from 'node:os'
 import type { Command } from 'commander'
-import { messageOf } from '../../errors.ts'
 import type { LabContext } from '../../lab/events.ts'
 import { DEFAULT_HOSTS, DEFAULT_LAB, MAX_HOSTS } from '../../lab/topology.ts'
 import type { Cli } from '../cli.ts'
@@ -22,6 +22,7 @@ export function registerLab(program: Command, cli: Cli): void {
     .command('lab')
     .summary('several hosts on this machine')
     .description('Several hosts on this machine: namespaces, a router, a daemon each.')
+    .helpCommand(false)
 
   named(lab.command('up'))
     .description('Make the lab: hosts h1, h2, ..., the router r and the client c.')
@@ -30,6 +31,10 @@ export function registerLab(program: Command, cli: Cli): void {
       interruptible(cli, async (context) => {
         const { up } = await import('../../lab/lab.ts')
         await up(flags.name, flags.hosts, context)
+        const option = flags.name === DEFAULT_LAB ? '' : ` --name ${flags.name}`
+        cli.print(
+          `   next: weft lab exec${option} h1 -- weft status; end it: weft lab down${option}\n`,
+        )
       }),
     )
 
@@ -145,6 +150,11 @@ async function interruptible(
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
   for (const signal of signals) process.on(signal, stop)
   const { stdout } = cli.terminal
+  // `weft lab demo | head`: nobody looks on, but what was made is to be cleaned away all the same.
+  const unread = () => {
+    stop('SIGPIPE')
+  }
+  stdout.on('error', unread)
   const printer = new LabPrinter(palette(stdout.isTTY === true, cli.env), (text) => {
     cli.print(text)
   })
@@ -157,10 +167,11 @@ async function interruptible(
     })
   } catch (error) {
     if (!abort.signal.aborted) throw error
-    cli.complain(`stopped by ${String(abort.signal.reason)}; what was made is gone again`)
-    if (abort.signal.reason !== error) cli.complain(messageOf(error))
-    cli.exitCode = 130
+    const reason = abort.signal.reason as NodeJS.Signals
+    cli.complain(`stopped by ${reason}; what was made is gone again`)
+    cli.exitCode = 128 + constants.signals[reason]
   } finally {
+    stdout.off('error', unread)
     for (const signal of signals) process.off(signal, stop)
   }
 }

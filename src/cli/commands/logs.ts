@@ -1,6 +1,5 @@
 // weft logs: what a sandbox's command has written, each stream to its own.
 
-import { once } from 'node:events'
 import type { Command } from 'commander'
 import type { Cli } from '../cli.ts'
 import { LogPrinter } from '../log-printer.ts'
@@ -30,7 +29,9 @@ export function registerLogs(program: Command, cli: Cli): void {
       for await (const chunk of response) {
         for (const { stream, bytes } of printer.push(chunk as Buffer)) {
           const output = stream === 'stderr' ? cli.terminal.stderr : cli.terminal.stdout
-          if (!output.write(bytes)) await once(output, 'drain')
+          if (output.write(bytes)) continue
+          // Not events.once: it would listen to errors, which are main's (a reader that went away).
+          await new Promise((resolve) => output.once('drain', resolve))
         }
       }
     })

@@ -15,6 +15,7 @@ interface Flags {
 export function registerNeigh(program: Command, cli: Cli): void {
   const neigh = program
     .command('neigh')
+    .helpCommand(false)
     .summary('IP to MAC')
     .description('The neighbour table: IP to MAC, from which ARP and ND are answered.')
   lists(asksDaemon(neigh.command('ls')))
