@@ -9,6 +9,7 @@ import { inspect } from 'node:util'
 /** Every code with its HTTP status. The one list: the type and the checks derive from it. */
 const HTTP_STATUS = {
   invalid_argument: 400,
+  not_permitted: 403,
   not_found: 404,
   name_in_use: 409,
   address_in_use: 409,

@@ -4,17 +4,15 @@
 // passes here.
 
 import { createRequire } from 'node:module'
-import { fileURLToPath } from 'node:url'
 import { WeftError, messageOf } from '../errors.ts'
 import { bytesToIpv4, type Ipv4Address } from '../net/ipv4-address.ts'
 import { bytesToIpv6 } from '../net/ipv6-address.ts'
 import type { IpAddress } from '../net/ip-address.ts'
 import { bytesToMac, type MacAddress } from '../net/mac-address.ts'
+import { NATIVE_DIR } from '../programs.ts'
 import { vtepNumber } from './batch.ts'
 import type { Addon, NativeDataplane, NativeOffload, NativeResult } from './binding-types.ts'
 import type { PortId, RecordNumber } from './rows.ts'
-
-const NATIVE = fileURLToPath(new URL('../../native/', import.meta.url))
 
 const addon = load()
 
@@ -22,7 +20,7 @@ function load(): Addon {
   const require = createRequire(import.meta.url)
   const nodeGypBuild = require('node-gyp-build') as (directory: string) => unknown
   try {
-    return nodeGypBuild(NATIVE) as Addon
+    return nodeGypBuild(NATIVE_DIR) as Addon
   } catch (error) {
     throw new WeftError(
       'internal',
@@ -31,9 +29,6 @@ function load(): Addon {
     )
   }
 }
-
-/** The program that holds sandboxes, built beside the addon. */
-export const INIT_PATH = `${NATIVE}build/Release/weft-init`
 
 export interface CounterInfo {
   readonly name: string

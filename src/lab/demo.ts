@@ -18,7 +18,8 @@ import {
   parseTraceroute,
   type PingResult,
 } from './measurements.ts'
-import { nodeEnvironment, onNode, WEFT } from './programs.ts'
+import { WEFT } from '../programs.ts'
+import { nodeEnvironment, onNode } from './programs.ts'
 import { DEFAULT_HOSTS, DEFAULT_LAB, type LabHost, type Topology } from './topology.ts'
 
 export interface DemoOptions {

@@ -9,7 +9,8 @@ import { killDaemon, runningDaemon, startDaemon, stopDaemon } from './daemons.ts
 import type { LabContext } from './events.ts'
 import { factsFile } from './facts.ts'
 import { areWeIn, isAlive } from './processes.ts'
-import { nodeEnvironment, onNode, weftInit } from './programs.ts'
+import { weftInit } from '../programs.ts'
+import { nodeEnvironment, onNode } from './programs.ts'
 import {
   claimLab,
   existingOf,

@@ -1,31 +1,6 @@
-// Where our own programs are: this checkout's or package's, whichever we run from.
+// How a program is run on one of the lab's hosts: the command line and its environment.
 
-import { existsSync } from 'node:fs'
-import { fileURLToPath } from 'node:url'
-import { WeftError } from '../errors.ts'
-
-/** src/lab and dist/lab both lie two levels below it. */
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-
-export const SCRIPTS_DIR = `${ROOT}scripts`
-
-/** The CLI as a command line without its arguments. */
-export const WEFT: readonly string[] = [process.execPath, `${ROOT}dist/cli/main.js`]
-
-const INIT_PATHS = [
-  `${ROOT}native/build/Release/weft-init`,
-  `${ROOT}native/prebuilds/linux-${process.arch}/weft-init`,
-]
-
-/** @throws WeftError when it has not been built */
-export function weftInit(): string {
-  const found = INIT_PATHS.find((path) => existsSync(path))
-  if (found !== undefined) return found
-  throw new WeftError(
-    'internal',
-    `weft-init is not built (${INIT_PATHS[0] ?? ''}); run scripts/setup`,
-  )
-}
+import { SCRIPTS_DIR, weftInit } from '../programs.ts'
 
 /** A command line that runs `argv` on one of the lab's hosts. */
 export function onNode(

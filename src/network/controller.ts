@@ -7,12 +7,12 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../clock.ts'
-import { INIT_PATH } from '../dataplane/binding.ts'
 import type { PortId } from '../dataplane/rows.ts'
 import { WeftError, messageOf } from '../errors.ts'
 import { interfaceNames } from '../linux/link.ts'
 import type { Logger } from '../log.ts'
 import { parseName } from '../net/name.ts'
+import { weftInit } from '../programs.ts'
 import { InitClient, type InitStream, type WindowSize } from '../sandbox/init-client.ts'
 import { initAlive, killInit, listInits, spawnInit } from '../sandbox/spawn-init.ts'
 import type { Endpoints } from './endpoints.ts'
@@ -288,7 +288,7 @@ export class Controller {
     const names = await interfaceNames(pathOf(place)).catch((error: unknown) => {
       throw new WeftError(
         'not_found',
-        `${describe(place)} cannot be entered: ${messageOf(error)}`,
+        `${describe(place)} does not exist, or cannot be entered; see ip netns ls, ps`,
         { cause: error },
       )
     })
@@ -299,7 +299,7 @@ export class Controller {
     const directory = this.directoryOf(sandbox)
     const socket = this.#socketOf(sandbox.spec)
     await this.#store.write(sandbox.spec)
-    const common = { binary: INIT_PATH, directory, socket }
+    const common = { binary: weftInit(), directory, socket }
     const init =
       request.kind === 'run'
         ? await spawnInit({
