@@ -56,9 +56,11 @@ Error ControlSocket::Open(Poller* poller, const char* path) {
   }
   path_ = path;
   listener_.Open(poller, fd, Wake::kListener, 0);
-  listener_.WaitFor(EPOLLIN);
+  AcceptMore(true);
   return {};
 }
+
+void ControlSocket::AcceptMore(bool on) { listener_.WaitFor(on ? uint32_t{EPOLLIN} : 0); }
 
 int ControlSocket::Accept() const {
   return accept4(listener_.fd(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);

@@ -12,6 +12,9 @@ class ControlSocket {
   // Listens at `path`. What an init that was killed left there is replaced, one that lives is not.
   Error Open(Poller* poller, const char* path);
 
+  // While off, who connects waits. On at first.
+  void AcceptMore(bool on);
+
   // The next client's socket, non-blocking; -1 if it left again.
   int Accept() const;
 

@@ -9,7 +9,6 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -127,20 +126,15 @@ void Init::Run() {
 }
 
 void Init::OnConnect() {
+  Client* client = FindFreeClient();
+  // Further clients wait in the listener's queue, until one leaves.
+  if (client == nullptr) return control_.AcceptMore(false);
   const int fd = control_.Accept();
   if (fd < 0) return;
-  for (uint32_t index = 0; index < kMaxClients; ++index) {
-    Client& client = clients_[index];
-    if (client.state != Client::State::kFree) continue;
-    client.state = Client::State::kRequest;
-    client.exec_spec_size = client.stdin_left = 0;
-    client.stalled = client.foreground = false;
-    client.stream.Open(&poller_, fd, index);
-    return;
-  }
-  constexpr char kBusy[] = "error unavailable too many clients\n";
-  send(fd, kBusy, sizeof(kBusy) - 1, MSG_NOSIGNAL);
-  close(fd);
+  client->state = Client::State::kRequest;
+  client->exec_spec_size = client->stdin_left = 0;
+  client->stalled = client->foreground = false;
+  client->stream.Open(&poller_, fd, IndexOf(client));
 }
 
 void Init::OnClient(Client* client, uint32_t events) {
@@ -224,9 +218,19 @@ void Init::Throttle(uint32_t index) {
 
 // --- Clients ------------------------------------------------------------------------------------
 
-uint32_t Init::CommandIndexOf(const Client* client) const {
-  if (client->state == Client::State::kAttached) return kMainCommand;
+Client* Init::FindFreeClient() {
+  for (Client& client : clients_) {
+    if (client.state == Client::State::kFree) return &client;
+  }
+  return nullptr;
+}
+
+uint32_t Init::IndexOf(const Client* client) const {
   return static_cast<uint32_t>(client - clients_);
+}
+
+uint32_t Init::CommandIndexOf(const Client* client) const {
+  return client->state == Client::State::kAttached ? kMainCommand : IndexOf(client);
 }
 
 Command& Init::CommandAt(uint32_t index) {
@@ -290,6 +294,7 @@ void Init::Drop(Client* client) {
   client->state = Client::State::kFree;
   client->stalled = false;
   client->stream.Close();
+  control_.AcceptMore(true);
   // It may have been the one that the main command waited for.
   Throttle(kMainCommand);
 }

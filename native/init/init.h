@@ -48,6 +48,8 @@ class Init {
  private:
   // Each has up to four descriptors; together they stay below the usual limit of 1024.
   static constexpr uint32_t kMaxClients = 128;
+  // Of these so many may have streams: there is always one left for who wants to end this.
+  static constexpr uint32_t kMaxStreams = kMaxClients - 16;
   // As the index of a wake-up: the main command's. Others are the client's whose command it is.
   static constexpr uint32_t kMainCommand = kMaxClients;
 
@@ -69,6 +71,7 @@ class Init {
   Error AnswerStart(Client* client);
   Error AnswerAttach(Client* client, const Request& request);
   Error CheckStartable() const;
+  Error CheckStreams() const;
   void DescribeState(char* text, size_t capacity) const;
 
   // Frames from a client.
@@ -82,6 +85,8 @@ class Init {
   void Throttle(uint32_t index);
 
   // Clients.
+  Client* FindFreeClient();
+  uint32_t IndexOf(const Client* client) const;
   uint32_t CommandIndexOf(const Client* client) const;
   Command& CommandAt(uint32_t index);
   void SendLine(Client* client, const char* line);

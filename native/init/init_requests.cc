@@ -93,6 +93,7 @@ Error Init::Answer(Client* client, const Request& request) {
       return AnswerAttach(client, request);
     case Request::Kind::kExec:
       if (phase_ == Phase::kEnding) return Error::Of(kNotRunning, "the sandbox is ending");
+      if (Error error = CheckStreams()) return error;
       client->state = Client::State::kExecSpec;
       client->exec_spec_size = request.number;
       return {};
@@ -118,6 +119,15 @@ Error Init::CheckStartable() const {
   return {};
 }
 
+Error Init::CheckStreams() const {
+  uint32_t count = 0;
+  for (const Client& client : clients_) {
+    if (client.state == Client::State::kAttached || client.state == Client::State::kExec) ++count;
+  }
+  if (count < kMaxStreams) return {};
+  return Error::Of(kUnavailable, "%u streams are open, which is all there can be", kMaxStreams);
+}
+
 Error Init::AnswerStart(Client* client) {
   if (Error error = CheckStartable()) return error;
   if (const SpawnResult result = StartMain(Stdin::kNothing); result.error) return result.error;
@@ -133,6 +143,7 @@ Error Init::AnswerAttach(Client* client, const Request& request) {
   } else if (options_.mode == InitOptions::Mode::kHold || phase_ == Phase::kEnding) {
     return Error::Of(kNotRunning, "no command is running");
   }
+  if (Error error = CheckStreams()) return error;
   client->state = Client::State::kAttached;
   client->foreground = request.start;
   SendLine(client, options_.terminal ? "ok tty" : "ok");

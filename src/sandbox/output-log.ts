@@ -94,8 +94,8 @@ export async function* readLog(dir: string, options: ReadLogOptions = {}): Async
 const POLL_MS = 100
 
 /**
- * As readLog, and then what is written from now on, across rotations, until `ended` is aborted: then
- * it gives what is there and returns. When init writes more than a whole file between two looks,
+ * As readLog, and then what is written from now on, across rotations, until `ended` is aborted:
+ * then it gives what is there and returns. When init writes more than a whole file between two looks,
  * what it has deleted by then is left out.
  */
 export async function* followLog(
@@ -174,7 +174,7 @@ function countNewlines(record: Buffer): number {
   return count
 }
 
-// --- Files ----------------------------------------------------------------------------------------
+// --- Files ---------------------------------------------------------------------------------------
 
 const CURRENT = 'output.log'
 const OLD = 'output.log.1'

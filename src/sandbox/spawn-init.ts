@@ -171,8 +171,8 @@ function statFields(pid: number): string[] | undefined {
 }
 
 /**
- * The host's process id of the process that is called `pid` inside a sandbox: of a command that init
- * started. Undefined when there is none (any more).
+ * The host's process id of the process that is called `pid` inside a sandbox: of a command that
+ * init started. Undefined when there is none (any more).
  */
 export function hostPid(init: InitProcess, pid: number): number | undefined {
   try {
