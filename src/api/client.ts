@@ -100,8 +100,20 @@ export class ApiClient {
     return this.stream(`${sandboxPath(name)}/logs${text === '' ? '' : `?${text}`}`)
   }
 
-  attachStream(name: string, start: boolean): Promise<Socket> {
-    return this.upgrade(`${sandboxPath(name)}/attach${start ? '?start=1' : ''}`)
+  /** `start`: the stream starts the command, whose terminal has that size before it looks. */
+  attachStream(
+    name: string,
+    start: boolean,
+    size?: { readonly rows: number; readonly cols: number },
+  ): Promise<Socket> {
+    const query = new URLSearchParams()
+    if (start) query.set('start', '1')
+    if (size !== undefined) {
+      query.set('rows', String(size.rows))
+      query.set('cols', String(size.cols))
+    }
+    const text = query.toString()
+    return this.upgrade(`${sandboxPath(name)}/attach${text === '' ? '' : `?${text}`}`)
   }
 
   execStream(name: string, exec: ExecRequest): Promise<Socket> {

@@ -5,7 +5,7 @@ import type { ApiClient } from '../api/client.ts'
 
 /** stdin, stdout and stderr; process has them, a test brings its own. */
 export interface Terminal {
-  readonly stdin: Readable & { isTTY?: boolean; setRawMode?(raw: boolean): unknown }
+  readonly stdin: Readable & { isTTY?: boolean; fd?: number; setRawMode?(raw: boolean): unknown }
   readonly stdout: Writable & { isTTY?: boolean; columns?: number; rows?: number }
   readonly stderr: Writable & { isTTY?: boolean }
 }

@@ -8,6 +8,7 @@ import type { Socket } from 'node:net'
 import { constants } from 'node:os'
 import type { Writable } from 'node:stream'
 import { onSignals } from '../linux/exec.ts'
+import { showVerbatim } from '../linux/terminal.ts'
 import { encodeFrame, FrameDecoder, FrameKind, MAX_FRAME_BYTES } from '../sandbox/frames.ts'
 import { flushed, type Terminal } from './cli.ts'
 
@@ -183,6 +184,7 @@ function rawMode(terminal: Terminal): () => void {
     stdin.setRawMode?.(false)
   }
   stdin.setRawMode?.(true)
+  if (stdin.fd !== undefined) showVerbatim(stdin.fd)
   process.once('exit', restore)
   return () => {
     restore()

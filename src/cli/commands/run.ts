@@ -43,7 +43,7 @@ export function registerRun(program: Command, cli: Cli): void {
 
 async function runSandbox(cli: Cli, argv: readonly string[], flags: Flags): Promise<void> {
   const detach = flags.detach === true
-  const { joinTerminal, wantsTerminal } = await import('../stream.ts')
+  const { joinTerminal, wantsTerminal, windowSize } = await import('../stream.ts')
   const tty = detach ? flags.tty === true : wantsTerminal(cli.terminal, flags.tty)
   const client = await cli.client()
   const request: Omit<CreateRun, 'name'> = {
@@ -64,7 +64,8 @@ async function runSandbox(cli: Cli, argv: readonly string[], flags: Flags): Prom
     return
   }
   const name = made.Name
-  const socket = await client.attachStream(name, true).catch(async (error: unknown) => {
+  const size = tty ? windowSize(cli.terminal) : undefined
+  const socket = await client.attachStream(name, true, size).catch(async (error: unknown) => {
     // Nothing half-made: what waits for its start would be removed by the daemon, but later.
     await client.removeSandbox(name, { force: true, graceMs: 0 }).catch(() => undefined)
     throw error
