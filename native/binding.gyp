@@ -28,6 +28,8 @@
         "pipeline/icmp_error.cc",
         "pipeline/mtu.cc",
         "pipeline/neighbour_responder.cc",
+        "pipeline/recover_offload.cc",
+        "pipeline/source_check.cc",
         "pipeline/vxlan_decap.cc",
         "tables/tables.cc",
         "wire/checksum.cc",

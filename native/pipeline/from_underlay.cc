@@ -2,13 +2,17 @@
 //
 //   1 Decapsulate     outer checks, VNI → network
 //   2 Classify        the inner frame
-//   3 ForwardLocally  local endpoints only: split horizon
+//   3 CheckSource     the source MAC is one of that host's endpoints
+//   4 RecoverOffload  what a kernel peer left undone
+//   5 ForwardLocally  local endpoints only: split horizon
 
 #include "../pipeline/from_underlay.h"
 
 #include "../pipeline/classify.h"
 #include "../pipeline/forward.h"
 #include "../pipeline/passage.h"
+#include "../pipeline/recover_offload.h"
+#include "../pipeline/source_check.h"
 #include "../pipeline/vxlan_decap.h"
 
 namespace weft {
@@ -23,6 +27,8 @@ Verdict Decide(Passage* passage, VtepAddress source, Frame* frame) {
     return Verdict::Drop(Counter::drop_source_is_group);
   }
   if (key.destination_mac.IsBridgeReserved()) return Verdict::Drop(Counter::drop_bridge_reserved);
+  if (Verdict v = CheckSource(passage, source); v.IsFinal()) return v;
+  RecoverOffload(*passage, frame);
   return ForwardLocally(passage);
 }
 

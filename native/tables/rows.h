@@ -35,6 +35,8 @@ struct NetworkRow {
   IpAddress gateway6{};
   std::vector<PortId> ports;       // endpoints of this host
   std::vector<VtepAddress> vteps;  // hosts with endpoints on it: the flood list
+  // Foreign VTEPs whose endpoints nobody declares: what they send is not checked against the FDB.
+  std::vector<VtepAddress> learning;
 };
 
 struct PortKey {

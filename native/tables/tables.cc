@@ -68,6 +68,7 @@ void Read(Reader* in, NetworkRow* row) {
   row->gateway6 = in->Ip();
   for (uint32_t n = in->U32(); n > 0 && in->ok(); n--) row->ports.push_back(in->U32());
   for (uint32_t n = in->U32(); n > 0 && in->ok(); n--) row->vteps.push_back(in->U32());
+  for (uint32_t n = in->U32(); n > 0 && in->ok(); n--) row->learning.push_back(in->U32());
 }
 
 void Read(Reader* in, PortKey* key) { key->port = in->U32(); }

@@ -57,9 +57,11 @@ class EntryWriter {
         this.#list(row.ports, (port) => {
           this.#u32(port)
         })
-        this.#list(row.vteps, (vtep) => {
-          this.#bytes(ipv4ToBytes(vtep))
-        })
+        for (const vteps of [row.vteps, row.learning]) {
+          this.#list(vteps, (vtep) => {
+            this.#bytes(ipv4ToBytes(vtep))
+          })
+        }
         break
       case 'port':
         this.#u32(row.vni)

@@ -76,8 +76,13 @@ export class Claims {
 
   #winner(name: string): Row | undefined {
     let best: Claim | undefined
-    for (const claim of this.#byRow.get(name)?.values() ?? []) {
-      if (best === undefined || compareVersions(claim.version, best.version) < 0) best = claim
+    let bestClaimant = ''
+    for (const [claimant, claim] of this.#byRow.get(name) ?? []) {
+      // Two records of one version are a writer's mistake; which one has the row must not depend on it.
+      const older =
+        best === undefined ||
+        (compareVersions(claim.version, best.version) || (claimant < bestClaimant ? -1 : 1)) < 0
+      if (older) [best, bestClaimant] = [claim, claimant]
     }
     return best?.row
   }

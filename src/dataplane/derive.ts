@@ -64,6 +64,9 @@ export function networkRows(parts: NetworkParts, view: View): Row[] {
   // The lowest VNI of a network names its router: no other network has it.
   const router = first.value.vni
   const places = placesOf(parts.endpoints, view)
+  const learning = parts.network.value.learning
+    .flatMap((member) => view.vtepOf(member) ?? [])
+    .sort()
 
   const rows: Row[] = []
   const routed: { cidr: Cidr; vni: number }[] = []
@@ -83,7 +86,9 @@ export function networkRows(parts: NetworkParts, view: View): Row[] {
       gateway4: gateway,
       gateway6,
       ports: [...(here?.ports ?? [])].sort((a, b) => a - b),
-      vteps: [...(here?.vteps ?? [])].sort(),
+      // Nobody knows where a learning peer has endpoints: it gets what is flooded in every subnet.
+      vteps: [...new Set([...(here?.vteps ?? []), ...learning])].sort(),
+      learning,
     })
     routed.push({ cidr, vni })
     if (cidr6 !== null) routed.push({ cidr: cidr6, vni })

@@ -123,7 +123,7 @@ export class Programmer {
     }
   }
 
-  /** A member's VTEP stands in the rows of its endpoints and in the flood lists of their networks. */
+  /** A member's VTEP stands in the rows of its endpoints and in the flood lists of their networks, and of those it learns on. */
   #markEndpointsOf(member: string): void {
     for (const [network, endpoints] of this.#endpoints) {
       for (const endpoint of endpoints.values()) {
@@ -131,6 +131,9 @@ export class Programmer {
         this.#dirtyRecords.set(recordName(endpoint), endpoint)
         this.#dirtyNetworks.add(network)
       }
+    }
+    for (const { key, value } of this.#netdb.list('network')) {
+      if (value.learning.includes(member)) this.#dirtyNetworks.add(key)
     }
   }
 
@@ -143,8 +146,7 @@ export class Programmer {
     if (active === this.#active.has(network)) return
     if (active) this.#active.add(network)
     else this.#active.delete(network)
-    for (const endpoint of endpoints)
-      this.#dirtyRecords.set(recordName(endpoint), endpoint)
+    for (const endpoint of endpoints) this.#dirtyRecords.set(recordName(endpoint), endpoint)
   }
 
   #claimRecord({ kind, key, version }: NetdbRecord): void {

@@ -23,6 +23,8 @@ export interface NetworkRow {
   readonly gateway6: Ipv6Address | null
   readonly ports: readonly PortId[]
   readonly vteps: readonly Ipv4Address[]
+  /** Foreign VTEPs whose endpoints nobody declares: their source MACs are not checked. */
+  readonly learning: readonly Ipv4Address[]
 }
 
 export interface PortRow {

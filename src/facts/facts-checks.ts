@@ -42,6 +42,7 @@ export interface LocatedFacts {
 export function checkFacts(facts: LocatedFacts, out: Reporter): void {
   checkMembers(facts.members, out)
   checkNetworks(facts.networks, out)
+  checkLearning(facts, out)
   checkOverlaps(facts, out)
   checkEndpoints(facts, out)
 }
@@ -128,6 +129,19 @@ function checkNetworks(networks: readonly Located<NetworkFact>[], out: Reporter)
         [...path, 'mtu'],
         `an MTU of ${network.mtu} is too small for IPv6; ` +
           `write at least ${MIN_IPV6_MTU}, or leave cidr6 out`,
+      )
+    }
+  }
+}
+
+/** A learning peer is a member: the frames of others are not taken. */
+function checkLearning({ networks, memberNames }: LocatedFacts, out: Reporter): void {
+  for (const { path, value } of networks) {
+    for (const [index, name] of value.learning.entries()) {
+      if (memberNames.has(name)) continue
+      out.report(
+        [...path, 'learning', index],
+        `there is no member '${name}'; add it to members with its vtep`,
       )
     }
   }

@@ -36,6 +36,12 @@ const subnetShape = z.strictObject({
 const networkShape = z.strictObject({
   name: text('demo', (value) => parseName('network', value)),
   mtu: wholeNumber(MIN_MTU, MAX_MTU).optional(),
+  learning: z
+    .array(
+      text('k1', (value) => parseName('member', value)),
+      { error: ({ input }) => expected('a list', input, '[k1]') },
+    )
+    .default([]),
   subnets: z
     .array(subnetShape, {
       error: ({ input }) => expected('a list', input, '- { cidr: ..., vni: ... }'),

@@ -24,7 +24,7 @@ export function statementsOf(facts: Facts, self: string): Statement[] {
       kind: 'network',
       key: id,
       owner: self,
-      value: { name: network.name, mtu: network.mtu ?? null },
+      value: { name: network.name, mtu: network.mtu ?? null, learning: network.learning },
     })
     for (const { vni, cidr, gateway, cidr6, gateway6 } of network.subnets) {
       const value = {

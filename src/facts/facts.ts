@@ -28,6 +28,8 @@ export interface NetworkFact {
   readonly name: string
   /** Of the overlay, in bytes; undefined: this host's underlay MTU - 50. */
   readonly mtu: number | undefined
+  /** Members that are foreign VTEPs whose endpoints the file does not name. */
+  readonly learning: readonly string[]
   /** At least one. */
   readonly subnets: readonly SubnetFact[]
 }

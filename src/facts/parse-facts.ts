@@ -152,7 +152,7 @@ function completeNetwork(entry: Entry<'networks'>): NetworkFact {
       gateway6: subnet.gateway6 ?? (subnet.cidr6 && firstAddress(subnet.cidr6)),
     }),
   )
-  return { name: entry.name, mtu: entry.mtu, subnets }
+  return { name: entry.name, mtu: entry.mtu, learning: entry.learning, subnets }
 }
 
 function completeEndpoint(entry: Entry<'endpoints'>): EndpointFact {

@@ -24,6 +24,8 @@ export interface NetworkValue {
   readonly name: string
   /** Of the overlay, in bytes; null: each host's own underlay MTU - 50. */
   readonly mtu: number | null
+  /** Members that are learning peers: foreign VTEPs whose endpoints nobody declares. */
+  readonly learning: readonly string[]
 }
 
 /** One subnet of a network: one L2 segment, one VNI. Key: the VNI. */

@@ -77,6 +77,7 @@ t.test('the example of the documentation is read', async (t) => {
       {
         name: 'demo',
         mtu: 1450,
+        learning: [],
         subnets: [
           {
             cidr: { family: 4, address: '10.0.1.0', prefixLength: 24 },
@@ -207,7 +208,7 @@ t.test('each mistake is one line: place, fault, advice', async (t) => {
     [
       'a key of nothing that we know',
       `members: []\nnetworks:\n  - name: demo\n    »color: red\n    subnets: [{ cidr: 10.0.1.0/24, vni: 1 }]\n`,
-      "unknown key 'color'; known here: name, mtu, subnets",
+      "unknown key 'color'; known here: name, mtu, learning, subnets",
     ],
     [
       'a key of another level',
