@@ -252,6 +252,7 @@ t.test('100,000 rows', async (t) => {
     gateway6: null,
     ports: [1, 2],
     vteps: [],
+    learning: [],
   }
   dataplane.openMemory(1)
   dataplane.openMemory(2)
@@ -517,7 +518,11 @@ t.test(
         case 'member':
           return { name: key, vtep: bytesToIpv4(Uint8Array.of(172, 31, 0, number(6))) }
         case 'network':
-          return { name: key, mtu: random.once(2) ? null : 1000 + number(3) }
+          return {
+            name: key,
+            mtu: random.once(2) ? null : 1000 + number(3),
+            learning: random.shuffled(hosts.slice(1)).slice(0, random.below(3)),
+          }
         case 'subnet': {
           const [x, v6] = [number(3), random.once(2)]
           return {
