@@ -1,5 +1,5 @@
 {
-  # Two products: the addon (`weft.node`) and the sandboxes' init (`weft-init`).
+  # Three products: the addon (`weft.node`), the sandboxes' init (`weft-init`) and the generator of the benchmark (`weft-flood`).
   "target_defaults": {
     "cflags!": ["-fno-exceptions"],
     "cflags_cc!": ["-std=gnu++17", "-std=gnu++20"],
@@ -45,6 +45,14 @@
       "sources": ["<!@(ls init/*.cc)"],
       "cflags_cc": ["-Os", "-fno-exceptions", "-fno-rtti"],
       # Static: it must start in a millisecond, hundreds of them run, and a library update must not touch a live sandbox.
+      "ldflags": ["-static"],
+    },
+    {
+      "target_name": "weft-flood",
+      "type": "executable",
+      "sources": ["<!@(ls bench/*.cc)"],
+      "cflags_cc": ["-O2", "-fno-exceptions", "-fno-rtti"],
+      # Static, as weft-init: it runs in sandboxes, whatever they have of libraries.
       "ldflags": ["-static"],
     },
   ],

@@ -102,6 +102,9 @@ bool Dataplane::ClosePort(PortId id) {
 uint64_t Dataplane::CounterSum(size_t index) const {
   uint64_t sum = memory_counters_.Get(index);
   for (const auto& worker : workers_) sum += worker->counters().Get(index);
+  if (index == static_cast<size_t>(Counter::drop_kernel_socket_full)) {
+    for (const auto& worker : workers_) sum += worker->KernelSocketDrops();
+  }
   return sum;
 }
 

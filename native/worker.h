@@ -46,6 +46,7 @@ class Worker {
 
   Mailbox& mailbox() { return mailbox_; }
   const Counters& counters() const { return counters_; }
+  uint64_t KernelSocketDrops() const { return underlay_.KernelDrops(); }
 
  private:
   void Run();

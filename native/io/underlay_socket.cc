@@ -1,5 +1,6 @@
 #include "../io/underlay_socket.h"
 
+#include <linux/sock_diag.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -126,6 +127,13 @@ void UnderlaySocket::Flush(Counters* counters) {
     next++;
   }
   queued_ = 0;
+}
+
+uint64_t UnderlaySocket::KernelDrops() const {
+  uint32_t info[SK_MEMINFO_VARS] = {};
+  socklen_t size = sizeof(info);
+  if (getsockopt(fd_, SOL_SOCKET, SO_MEMINFO, info, &size) != 0) return 0;
+  return info[SK_MEMINFO_DROPS];
 }
 
 int UnderlaySocket::Receive(Received* received) {

@@ -39,6 +39,9 @@ class UnderlaySocket final : public Underlay, private DatagramSink {
 
   int descriptor() const { return fd_; }
 
+  // Datagrams that the kernel dropped because the receive buffer was full. Any thread.
+  uint64_t KernelDrops() const;
+
  private:
   // A flush sends up to this many datagrams: three superframes of 64 KB at an MTU of 1450.
   static constexpr int kSendBatch = 128;

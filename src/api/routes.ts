@@ -10,6 +10,7 @@ import type { Netdb } from '../netdb/table.ts'
 import { formatCidr } from '../net/cidr.ts'
 import type { Controller } from '../network/controller.ts'
 import type { Endpoints } from '../network/endpoints.ts'
+import { kernelTapDrops } from '../network/sandbox.ts'
 import { followLog, readLog } from '../sandbox/output-log.ts'
 import { VERSION } from '../version.ts'
 import { parseCreate, parseExec, parseSignal } from './schemas.ts'
@@ -170,11 +171,15 @@ export class Routes {
 
   #counters(): CounterRow[] {
     const values = this.#options.dataplane.counterValues()
+    const tapDrops = this.#options.controller.list().map(kernelTapDrops)
     return COUNTERS.map(({ name, kind, text }, index) => ({
       name,
       kind,
       text,
-      value: Number(values[index] ?? 0n),
+      value:
+        name === 'kernel_tap_full'
+          ? tapDrops.reduce((sum, drops) => sum + drops, 0)
+          : Number(values[index] ?? 0n),
     }))
   }
 

@@ -2,6 +2,7 @@
 
 import type { Timer } from '../clock.ts'
 import type { PortId } from '../dataplane/rows.ts'
+import { sendDrops } from '../linux/interface-stats.ts'
 import type { InitClient } from '../sandbox/init-client.ts'
 import { hostPid } from '../sandbox/spawn-init.ts'
 import type { EndpointSpec, Exit, SandboxSpec } from './sandbox-spec.ts'
@@ -64,4 +65,10 @@ export async function whenGone({ gone }: Sandbox): Promise<void> {
 export function commandPid({ spec, innerPid, state }: Sandbox): number {
   if (state !== 'running' || spec.init === null || innerPid === null) return 0
   return hostPid(spec.init, innerPid) ?? 0
+}
+
+/** Frames of its endpoints that the kernel dropped because a TAP's queue was full. */
+export function kernelTapDrops({ spec: { init }, endpoints }: Sandbox): number {
+  if (init === null) return 0
+  return endpoints.reduce((sum, { spec }) => sum + sendDrops(init.pid, spec.interface), 0)
 }

@@ -488,6 +488,8 @@ t.test('every counter has a case, or is one of the kernel', async (t) => {
     'underlay_full',
     'underlay_unreachable',
     'underlay_refused',
+    'kernel_socket_full',
+    'kernel_tap_full',
   ]
   // Frames and bytes in and out are held by the switchboard's accounts, at every injection.
   const accounts = /^(tap|underlay)_[rt]x_/
