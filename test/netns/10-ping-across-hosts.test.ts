@@ -74,7 +74,7 @@ inLab('ping across hosts', 3, async (t, lab) => {
   })
 
   await t.test('isolation', (t) => isolation(t, lab, demo[1]!, other[0]!))
-  await t.test('strange datagrams', (t) => strangeDatagrams(t, lab, demo, other[0]!))
+  await t.test('strange datagrams', (t) => strangeDatagrams(t, lab, demo, other))
 })
 
 async function neighbours(t: Test, sandboxes: readonly Sandbox[]): Promise<void> {
@@ -240,38 +240,52 @@ async function isolation(t: Test, lab: Lab, target: Sandbox, stranger: Sandbox):
 async function strangeDatagrams(
   t: Test,
   lab: Lab,
-  [target, neighbour]: readonly Sandbox[],
-  other: Sandbox,
+  [c1, c2, c3]: readonly Sandbox[],
+  [d1, d2]: readonly Sandbox[],
 ): Promise<void> {
-  const [to, from] = [target!, neighbour!]
+  const [to, from] = [c1!, c2!]
   const received = to.start(['socat', '-u', 'UDP4-RECV:7001', '-'])
   await eventually(async () => (await to.ok('ss', '-Hlun')).includes(':7001'))
-  const send = async (node: string, vni: number, text: string, mac = to.mac, flags = 8) => {
+  interface Strange {
+    readonly node?: string
+    readonly vni?: number
+    readonly flags?: number
+    readonly mac?: string
+    readonly source?: string
+  }
+  const send = async (text: string, strange: Strange = {}) => {
+    const { node = 'h2', vni = VNI.demo, flags = 0x08, mac = to.mac, source = from.mac } = strange
     const header = Buffer.from([flags, 0, 0, 0, 0, 0, 0, 0])
     header.writeUIntBE(vni, 4, 3)
-    const datagram = Buffer.concat([header, udpFrame({ ip: to.ip, mac }, from, 7001, text)])
+    const frame = udpFrame({ ip: to.ip, mac }, { ip: from.ip, mac: source }, 7001, text)
     const socat = ['socat', '-u', '-', 'UDP4-SENDTO:172.31.1.11:4789']
-    await lab.on(node, socat, { input: datagram })
+    await lab.on(node, socat, { input: Buffer.concat([header, frame]) })
   }
-  const counted = async (counter: string, act: () => Promise<void>): Promise<void> => {
+  const dropped = async (counter: string, text: string, strange: Strange): Promise<void> => {
     const before = await lab.counter('h1', counter)
-    await act()
+    await send(`${text};`, strange)
     await eventually(async () => (await lab.counter('h1', counter)) > before, 3000, counter)
-    t.pass(`counted as ${counter}`)
+    t.pass(`${text}: ${counter}`)
   }
 
-  await counted('unknown_vni', () => send('h2', VNI.unknown, 'unknown VNI;'))
-  // There its MAC is unknown, so it is for everybody there; but not for anybody elsewhere.
-  await counted('flooded', () => send('h2', VNI.other, 'VNI of another network;'))
-  await counted('unknown_vtep', () => send('c', VNI.demo, 'from no member;'))
-  await counted('vxlan_flags', () => send('h2', VNI.demo, 'without the VNI flag;', to.mac, 0))
-  await counted('split_horizon', () => send('h2', VNI.demo, 'for another host;', from.mac))
-  await send('h2', VNI.demo, 'right;')
+  await dropped('unknown_vni', 'with a VNI of nobody', { vni: VNI.unknown })
+  await dropped('unknown_source', 'with the VNI of another network', { vni: VNI.other })
+  // There the destination is unknown, so it is for everybody on that network; c1 is not.
+  await dropped('flooded', 'and a MAC of it', { vni: VNI.other, source: d2!.mac })
+  await dropped('unknown_vtep', 'from no member', { node: 'c' })
+  await dropped('vxlan_flags', 'without the VNI flag', { flags: 0 })
+  await dropped('split_horizon', 'for an endpoint of another host', { mac: from.mac })
+  await dropped('spoofed_source', 'with the MAC of a third host', { source: c3!.mac })
+  await send('right;')
   await received.until(/right;/)
   t.equal(received.stdout, 'right;', 'only the right one has arrived')
   await received.stop()
-  t.match(parsePing((await to.run(ping(from.ip, '-c', '1'))).stdout), { lossPercent: 0 })
-  t.match(parsePing((await other.run(ping('10.0.3.12', '-c', '1'))).stdout), { lossPercent: 0 })
+  for (const [one, other] of [
+    [to, from],
+    [d1!, d2!],
+  ] as const) {
+    t.match(parsePing((await one.run(ping(other.ip, '-c', '1'))).stdout), { lossPercent: 0 })
+  }
 }
 
 /** Two seconds at most for an answer that does not come. */

@@ -201,12 +201,12 @@ async function cleanedUp(t: Test, lab: Lab, c1: Sandbox): Promise<void> {
   const { runDir, stateDir } = lab.directories('h1')
   const directoryOf = (id: string) => `${stateDir}/sandboxes/${id}`
   const [orphan, corrupt] = await Promise.all([
-    lab.sandbox('h1', 'demo', 'orphan', undefined, ['--ip', '10.0.1.201']),
-    lab.sandbox('h1', 'demo', 'corrupt', undefined, ['--ip', '10.0.1.202']),
+    lab.sandbox('h1', 'demo', 'a1'),
+    lab.sandbox('h1', 'demo', 'b1'),
   ])
   const unstarted = await lab.client('h1').createSandbox({
-    ...{ kind: 'run', name: 'unstarted', argv: ['sleep', '1'], env: {}, tty: false, detach: false },
-    attachments: [{ network: 'demo', ip: '10.0.1.203' }],
+    ...{ kind: 'run', name: 'r1', argv: ['sleep', '1'], env: {}, tty: false, detach: false },
+    attachments: [{ network: 'routed' }],
   })
   const unstartedInit = processOf(Number(/\d+/.exec(unstarted.NetworkSettings.SandboxKey)?.[0]))
   t.ok(unstartedInit !== null)
@@ -226,7 +226,7 @@ async function cleanedUp(t: Test, lab: Lab, c1: Sandbox): Promise<void> {
   t.notOk(isAlive(unstartedInit!), 'so is one that was never started')
   const rows = await psAll(lab, 'h1')
   t.same(
-    ['orphan', 'corrupt', 'unstarted', 'unmade'].filter((name) => rows.has(name)),
+    ['a1', 'b1', 'r1', 'unmade'].filter((name) => rows.has(name)),
     [],
     'none of them is listed',
   )
@@ -236,10 +236,14 @@ async function cleanedUp(t: Test, lab: Lab, c1: Sandbox): Promise<void> {
   const sockets = readdirSync(`${runDir}/s`).map((name) => name.slice(0, 12))
   t.same(sockets, [c1.id.slice(0, 12)], 'sockets are of living sandboxes only')
 
-  for (const ip of ['10.0.1.201', '10.0.1.202', '10.0.1.203']) {
-    const argv = ['run', '--network', 'demo', '--ip', ip, '--', 'ping', '-c1', '-W2', '10.0.1.12']
+  for (const [network, name, address] of [
+    ['demo', 'a1', '10.0.1.12'],
+    ['demo', 'b1', '10.0.1.12'],
+    ['routed', 'r1', '10.1.1.1'],
+  ] as const) {
+    const argv = ['run', '--network', network, '--name', name, '--', 'ping', '-c1', address]
     const { stdout } = await lab.weft('h1', argv)
-    t.match(parsePing(stdout), { lossPercent: 0 }, `${ip} is free, and works`)
+    t.match(parsePing(stdout), { lossPercent: 0 }, `the address of ${name} is free, and works`)
   }
 }
 
