@@ -2,6 +2,7 @@
 
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
+import { Readable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { COUNTERS, type Dataplane } from '../dataplane/binding.ts'
 import type { Programmer } from '../dataplane/programmer.ts'
@@ -14,7 +15,6 @@ import { kernelTapDrops } from '../network/sandbox.ts'
 import { followLog, readLog } from '../sandbox/output-log.ts'
 import { VERSION } from '../version.ts'
 import { parseCreate, parseExec, parseSignal } from './schemas.ts'
-import { bodyOf } from './server.ts'
 import {
   type CounterRow,
   EXEC_HEADER,
@@ -109,7 +109,7 @@ export class Routes {
           query.follow === '1' && sandbox.client !== null
             ? followLog(directory, sandbox.gone.signal, options)
             : readLog(directory, options)
-        return await reply.type('application/octet-stream').send(bodyOf(records))
+        return await reply.type('application/octet-stream').send(Readable.from(records, { objectMode: false }))
       },
     )
     http.get('/v1/fdb', () => fdbRows(dataplane.fdbEntries(), recordOf, netdb))

@@ -5,7 +5,7 @@ import { chmod, chown, mkdir, readFile, rm } from 'node:fs/promises'
 import type { IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
-import { type Duplex, Readable } from 'node:stream'
+import type { Duplex } from 'node:stream'
 import { type FastifyInstance, fastify } from 'fastify'
 import { WeftError, httpStatus, isErrorCode, messageOf, toErrorBody } from '../errors.ts'
 import { VERSION } from '../version.ts'
@@ -158,9 +158,4 @@ async function groupId(name: string): Promise<number | undefined> {
     .find((entry) => entry.startsWith(`${name}:`))
   const id = Number(line?.split(':')[2])
   return Number.isInteger(id) ? id : undefined
-}
-
-/** An async iterator of chunks as a body. */
-export function bodyOf(chunks: AsyncIterable<Uint8Array>): Readable {
-  return Readable.from(chunks, { objectMode: false })
 }
