@@ -100,11 +100,20 @@ void FinishNetwork(const Cut& cut, uint8_t* inner, uint32_t body_length, uint32_
   }
 }
 
+// The pipeline has judged the frame by its headers as they stood: no checksum may be written into
+// them afterwards. An IP packet without a transport header (a later fragment) owes none.
+bool OwesOnlyTransport(const Offload& offload, const PacketKey& key) {
+  if (!offload.needs_checksum) return true;
+  const bool ip = key.ether_type == kEtherTypeIpv4 || key.ether_type == kEtherTypeIpv6;
+  if (ip) return key.l4_offset != 0 && offload.checksum_start >= key.l4_offset;
+  return offload.checksum_start >= key.l3_offset;
+}
+
 }  // namespace
 
 uint32_t EncapsulateAndCut(Frame* frame, const PacketKey& key, uint32_t vni, DatagramSink* sink) {
   if (!frame->offload.IsSuperframe()) {
-    if (!FinishChecksum(frame)) return 0;
+    if (!OwesOnlyTransport(frame->offload, key) || !FinishChecksum(frame)) return 0;
     uint8_t* head = sink->NextHead();
     WriteVxlan(head, vni);
     sink->Take({head, sizeof(VxlanHeader), frame->data(), frame->length()});

@@ -543,6 +543,35 @@ t.test('metadata that contradicts the frame', async (t) => {
         ipv6({ from: `::ffff:${a.ip}`, to: `::ffff:${c.ip}` }, stream),
       ),
     ),
+    ...[0, 12, 14, 24, 33].map((checksumStart) =>
+      refused(
+        `a checksum from byte ${checksumStart} on, in headers that are judged already`,
+        tcp4.segments[0]!,
+        {
+          needsChecksum: true,
+          checksumStart,
+          checksumOffset: 40,
+        },
+      ),
+    ),
+    refused(
+      'a checksum in a later fragment',
+      v4(data(6, pattern(99)), { fragment: { offset: 64, more: false } }),
+      {
+        needsChecksum: true,
+        checksumStart: 34,
+        checksumOffset: 16,
+      },
+    ),
+    refused(
+      'a checksum from the middle of an Ethernet header that nothing known follows',
+      noIp.slice(0, 1000),
+      {
+        needsChecksum: true,
+        checksumStart: 6,
+        checksumOffset: 0,
+      },
+    ),
     refused('a checksum that begins behind the frame', tcp4.segments[0]!, {
       needsChecksum: true,
       checksumStart: length,
