@@ -59,6 +59,7 @@ int Accepter::Run() {
 
 bool Accepter::Open() {
   listener_ = BindAnywhere(SOCK_STREAM | SOCK_NONBLOCK, options_.port);
+  if (listener_ >= 0) PinCongestionControl(listener_);  // what it accepts inherits it
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
   return listener_ >= 0 && epoll_ >= 0 && listen(listener_, kBacklog) == 0 &&
          Watch(epoll_, listener_);

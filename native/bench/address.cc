@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -46,6 +47,11 @@ bool ParseAddress(const char* text, uint16_t port, Address* address) {
   memcpy(&address->storage, &v6, sizeof(v6));
   address->length = sizeof(v6);
   return true;
+}
+
+void PinCongestionControl(int fd) {
+  constexpr char kCubic[] = "cubic";
+  setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, kCubic, sizeof(kCubic) - 1);
 }
 
 int BindAnywhere(int type, uint16_t port) {

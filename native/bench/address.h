@@ -19,6 +19,10 @@ struct Address {
 // False for what is no IP address.
 bool ParseAddress(const char* text, uint16_t port, Address* address);
 
+// What TCP of both ends uses, so far as the kernel has it: defaults differ, and BBR measures
+// itself.
+void PinCongestionControl(int fd);
+
 // A socket bound to the port on every address of both families. -1 with errno.
 int BindAnywhere(int type, uint16_t port);
 

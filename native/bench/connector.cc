@@ -24,6 +24,7 @@ int BeginConnection(const Address& to) {
   if (fd < 0) return -1;
   const int on = 1;
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  PinCongestionControl(fd);
   if (connect(fd, to.get(), to.length) == 0 || errno == EINPROGRESS) return fd;
   close(fd);
   return -1;
