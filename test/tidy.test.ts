@@ -38,8 +38,10 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   daemon: ['api', 'dataplane', 'facts', 'linux', 'net', 'netdb', 'network', 'sandbox'],
   // Builds hosts around daemons: knows where a daemon keeps its files and how to ask it.
   lab: ['api', 'daemon', 'facts', 'linux', 'net'],
+  // Builds two labs and measures between their sandboxes; how a lab is made and ended is lab's knowledge.
+  bench: ['lab', 'linux'],
   // argv → verb → text: it may call all verbs, and nothing calls it.
-  cli: ['api', 'daemon', 'facts', 'lab', 'linux', 'net', 'sandbox'],
+  cli: ['api', 'bench', 'daemon', 'facts', 'lab', 'linux', 'net', 'sandbox'],
 }
 
 /** Files that only some may use: what is looked for, where it may stand, and why only there. */

@@ -5,6 +5,7 @@ import { messageOf, WeftError } from '../errors.ts'
 import { VERSION } from '../version.ts'
 import type { Cli, Terminal } from './cli.ts'
 import { registerAttach } from './commands/attach.ts'
+import { registerBench } from './commands/bench.ts'
 import { registerDaemon } from './commands/daemon.ts'
 import { registerDetach } from './commands/detach.ts'
 import { registerDown } from './commands/down.ts'
@@ -101,6 +102,7 @@ export function buildProgram(cli: Cli): Command {
   registerDaemon(program)
   registerDown(program, cli)
   registerLab(program, cli)
+  registerBench(program, cli)
   return program
 }
 

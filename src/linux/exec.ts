@@ -17,6 +17,8 @@ export interface RunOptions {
   readonly allowFailure?: boolean
   readonly env?: NodeJS.ProcessEnv
   readonly cwd?: string
+  /** When it aborts: SIGKILL, and its reason is thrown. */
+  readonly signal?: AbortSignal
 }
 
 export interface RunResult {
@@ -45,6 +47,7 @@ export async function run(
   options: RunOptions = {},
 ): Promise<RunResult> {
   const timeoutMs = options.timeoutMs ?? DEFAULT_TIMEOUT_MS
+  options.signal?.throwIfAborted()
   const child = spawn(command, args, {
     stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
     ...(options.env === undefined ? {} : { env: options.env }),
@@ -62,12 +65,16 @@ export async function run(
     deadline.passed = true
     child.kill('SIGKILL')
   }, timeoutMs)
+  const abort = () => child.kill('SIGKILL')
+  options.signal?.addEventListener('abort', abort)
   let code: number
   try {
     code = await exitCode(child, command)
   } finally {
     clearTimeout(timer)
+    options.signal?.removeEventListener('abort', abort)
   }
+  options.signal?.throwIfAborted()
   const result = { code, stdout: text(stdout), stderr: text(stderr) }
   if (deadline.passed) {
     throw new WeftError('internal', `${shown(command, args)}: no end after ${timeoutMs / 1000} s`)

@@ -139,7 +139,7 @@ function named(command: Command): Command {
 }
 
 /** Ctrl-C stops at the next step, and what was made is cleaned away before we end. */
-async function interruptible(
+export async function interruptible(
   cli: Cli,
   work: (context: LabContext) => Promise<void>,
 ): Promise<void> {

@@ -1,0 +1,128 @@
+// What iperf3, ping, weft-flood and the kernel print, as numbers. Pure.
+
+export interface TcpResult {
+  readonly gbitPerSecond: number
+  readonly bytes: number
+  readonly retransmits: number
+  /** The algorithms that sender and receiver used. */
+  readonly congestion: readonly string[]
+}
+
+/** `iperf3 --json` of a client. @throws Error with what iperf3 says went wrong */
+export function parseIperfJson(output: string): TcpResult {
+  const { error, end } = JSON.parse(output) as {
+    readonly error?: string
+    readonly end?: {
+      readonly sum_sent?: { readonly retransmits?: number }
+      readonly sum_received?: { readonly bytes: number; readonly bits_per_second: number }
+      readonly sender_tcp_congestion?: string
+      readonly receiver_tcp_congestion?: string
+    }
+  }
+  const received = end?.sum_received
+  if (error !== undefined || received === undefined) throw new Error(`iperf3: ${error ?? 'no end'}`)
+  return {
+    gbitPerSecond: received.bits_per_second / 1e9,
+    bytes: received.bytes,
+    retransmits: end?.sum_sent?.retransmits ?? 0,
+    congestion: [end?.sender_tcp_congestion ?? '', end?.receiver_tcp_congestion ?? ''],
+  }
+}
+
+/** The round-trip times of a ping, in microseconds. */
+export function parsePingTimes(output: string): number[] {
+  return [...output.matchAll(/ time=([\d.]+) ms/g)].map((match) => Number(match[1]) * 1000)
+}
+
+export interface Latency {
+  readonly min: number
+  readonly mean: number
+  readonly p50: number
+  readonly p90: number
+  readonly p99: number
+  readonly p999: number
+  readonly max: number
+}
+
+/** Of `weft-flood send` (native/bench/README.md). */
+export interface SendReport {
+  readonly sent: number
+  readonly skipped: number
+  readonly refused: number
+  readonly elapsedMs: number
+  readonly pps: number
+}
+
+/** Of `weft-flood sink`. */
+export interface SinkReport {
+  readonly received: number
+  readonly duplicated: number
+  readonly reordered: number
+  readonly tooOld: number
+  readonly corrupted: number
+  readonly foreign: number
+  readonly lost: number
+  readonly flows: number
+  readonly socketDrops: number
+  readonly elapsedMs: number
+  readonly pps: number
+  readonly latencyUs: Latency
+}
+
+/** Of `weft-flood connect`. */
+export interface ConnectReport {
+  readonly connections: number
+  readonly failed: number
+  readonly perSecond: number
+  readonly latencyUs: Latency
+}
+
+export const parseSend = (output: string): SendReport => JSON.parse(output) as SendReport
+export const parseSink = (output: string): SinkReport => JSON.parse(output) as SinkReport
+export const parseConnect = (output: string): ConnectReport => JSON.parse(output) as ConnectReport
+
+/** Time of all cores together, in clock ticks since boot. */
+export interface CpuTime {
+  /** user, nice, system, irq, softirq. Not steal: that is another machine's. */
+  readonly busy: number
+  readonly total: number
+}
+
+/** The first line of /proc/stat. */
+export function parseCpuTime(stat: string): CpuTime {
+  const [line = ''] = stat.split('\n', 1)
+  const ticks = line.trim().split(/\s+/).slice(1, 9).map(Number)
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = ticks
+  return {
+    busy: user + nice + system + irq + softirq,
+    total: ticks.reduce((sum, value) => sum + value, 0),
+  }
+}
+
+/** Share of all cores' time that was busy between two readings. */
+export function busyShare(before: CpuTime, after: CpuTime): number {
+  const total = after.total - before.total
+  return total <= 0 ? 0 : (after.busy - before.busy) / total
+}
+
+const TICKS_PER_SECOND = 100
+/** When others use more than this, what is ours cannot be told from it. */
+const MOST_BACKGROUND = 0.5
+
+/**
+ * CPU time for each byte: what was busy during a transfer, less what would have been busy anyway.
+ *
+ * @param idleBusy the share that was busy when nothing was transferred
+ * @returns NaN when that share is too large to tell
+ */
+export function cpuNsPerByte(
+  before: CpuTime,
+  after: CpuTime,
+  idleBusy: number,
+  bytes: number,
+): number {
+  const total = after.total - before.total
+  const ticks = after.busy - before.busy - idleBusy * total
+  if (bytes === 0 || idleBusy > MOST_BACKGROUND) return NaN
+  return (Math.max(0, ticks) / TICKS_PER_SECOND) * (1e9 / bytes)
+}
