@@ -36,6 +36,8 @@ export function parseFacts(text: string, file: string): FactsResult {
     lineOf: (path) => `line ${source.placeOf(path).line}`,
   }
   const top = readTop(source, problems)
+  // A section that is missing, or misspelt, would be missed by everything that refers to it.
+  const sections = problems.length === 0
   const members = readSection('members', top, source, problems)
   const networks = readSection('networks', top, source, problems)
   const endpoints = readSection('endpoints', top, source, problems)
@@ -48,7 +50,8 @@ export function parseFacts(text: string, file: string): FactsResult {
       value: completeEndpoint(value),
     })),
   }
-  checkFacts({ ...complete, memberNames: members.names, networkNames: networks.names }, reporter)
+  const names = { memberNames: members.names, networkNames: networks.names }
+  if (sections) checkFacts({ ...complete, ...names }, reporter)
   if (problems.length > 0) return { ok: false, error: new FactsError(file, problems) }
   return {
     ok: true,

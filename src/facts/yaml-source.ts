@@ -49,7 +49,10 @@ export function readYaml(text: string): YamlSource {
     return { line, column: col }
   }
 
-  const problems: FactsProblem[] = [...document.errors, ...document.warnings].map((error) => {
+  // Of the errors only the first: behind it the parser guesses, and what it guesses is wrong, too.
+  const [first] = document.errors.toSorted((a, b) => a.pos[0] - b.pos[0])
+  const errors = [...(first === undefined ? [] : [first]), ...document.warnings]
+  const problems: FactsProblem[] = errors.map((error) => {
     const hint = HINTS[error.code] ?? 'look at this line and the one above it'
     return { ...placeAt(error.pos[0]), message: `not valid YAML: ${error.message}; ${hint}` }
   })
