@@ -1,6 +1,6 @@
 // The daemon: composition root. Puts the parts together in order, and takes them apart in reverse.
 
-import { mkdir } from 'node:fs/promises'
+import { mkdir, rmdir } from 'node:fs/promises'
 import { ApiServer } from '../api/server.ts'
 import { Routes } from '../api/routes.ts'
 import { systemClock } from '../clock.ts'
@@ -51,8 +51,8 @@ export async function runDaemon(flags: object): Promise<void> {
 async function start(config: Config, undo: Undo, requestEnd: () => void): Promise<void> {
   const lock = await takeLock()
   undo.push(() => void lock.close())
-  await mkdir(config.runDir, { recursive: true, mode: 0o755 })
-  await mkdir(config.stateDir, { recursive: true, mode: 0o700 })
+  await makeDirectory(config.runDir, 0o755, undo)
+  await makeDirectory(config.stateDir, 0o700, undo)
   const log = openLog(config)
 
   const self = config.name
@@ -140,6 +140,12 @@ async function start(config: Config, undo: Undo, requestEnd: () => void): Promis
   undo.push(() => {
     log.info({}, 'weft stops; sandboxes stay for the next daemon')
   })
+}
+
+/** One that stays empty, because the start fails, is taken away again. */
+async function makeDirectory(path: string, mode: number, undo: Undo): Promise<void> {
+  if ((await mkdir(path, { recursive: true, mode })) === undefined) return
+  undo.push(() => rmdir(path).catch(() => undefined))
 }
 
 /** --advertise-addr, else what the facts say of this host, else its first address. */
