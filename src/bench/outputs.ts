@@ -107,13 +107,13 @@ export function busyShare(before: CpuTime, after: CpuTime): number {
 
 const TICKS_PER_SECOND = 100
 /** When others use more than this, what is ours cannot be told from it. */
-const MOST_BACKGROUND = 0.5
+const MOST_BACKGROUND = 0.2
 
 /**
  * CPU time for each byte: what was busy during a transfer, less what would have been busy anyway.
  *
  * @param idleBusy the share that was busy when nothing was transferred
- * @returns NaN when that share is too large to tell
+ * @returns NaN when it cannot be told: that share is too large, or nothing is left
  */
 export function cpuNsPerByte(
   before: CpuTime,
@@ -124,5 +124,5 @@ export function cpuNsPerByte(
   const total = after.total - before.total
   const ticks = after.busy - before.busy - idleBusy * total
   if (bytes === 0 || idleBusy > MOST_BACKGROUND) return NaN
-  return (Math.max(0, ticks) / TICKS_PER_SECOND) * (1e9 / bytes)
+  return ticks <= 0 ? NaN : (ticks / TICKS_PER_SECOND) * (1e9 / bytes)
 }

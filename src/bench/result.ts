@@ -110,6 +110,9 @@ function cells(summary: Summary | null, digits: number): [string, string] {
   return [median ?? '', `[${min ?? ''}, ${max ?? ''}]`]
 }
 
+/** Others' share of the CPUs from which on a result is not to be compared with another day's. */
+const BUSY = 0.2
+
 /** The machine and the circumstances, a line each. */
 export function circumstances(result: BenchResult): string[] {
   const { machine, backgroundBusy: busy } = result
@@ -123,6 +126,9 @@ export function circumstances(result: BenchResult): string[] {
       (busy === null
         ? 'background not measured'
         : `others used ${percent(busy.median)} of the CPUs (${percent(busy.min)} to ${percent(busy.max)})`),
+    ...((busy?.median ?? 0) > BUSY
+      ? ['a busy machine: believe the ratios more than the values']
+      : []),
   ]
 }
 
