@@ -13,6 +13,7 @@ import type { Test } from 'tap'
 import { parsePing } from '../../src/lab/measurements.ts'
 import { run } from '../fixtures/commands.ts'
 import { inLab, inNetns, type Lab, type Sandbox } from '../fixtures/lab.ts'
+import { NO_OPEN_VSWITCH, OpenVSwitchPeer } from '../fixtures/open-vswitch.ts'
 import {
   changeLinks,
   declareLearningPeer,
@@ -52,9 +53,9 @@ inLab('foreign peers', 2, async (t, lab) => {
   const world: World = { lab, c1, c2, talker: await Talker.start(lab, c1.netns) }
 
   await declarePeer(lab)
-  await withPeer(t, 'a kernel VXLAN device, a bridge on the way', world, {}, talk)
+  await withKernel(t, 'a kernel VXLAN device, a bridge on the way', world, {}, talk)
   await takeBridgeAway(lab)
-  await withPeer(t, 'a kernel VXLAN device', world, {}, async (t, ends) => {
+  await withKernel(t, 'a kernel VXLAN device', world, {}, async (t, ends) => {
     await t.test('is reached, and reaches', (t) => pings(t, ends))
     await t.test('TCP, UDP, superframes, fragments', (t) => talk(t, ends))
     await t.test('every size of datagram that fits', (t) => everySize(t, ends))
@@ -62,14 +63,15 @@ inLab('foreign peers', 2, async (t, lab) => {
     await t.test('it sends superframes and owes their checksums', (t) => owes(t, ends))
     for (const [where, feature, on] of OFFLOADS) {
       await t.test(`${feature} ${on ? 'on' : 'off'} on ${where}`, async (t) => {
-        await setFeatures(...ends.place(where), { [feature]: on })
+        const [node, device] = PLACES[where]
+        await setFeatures(lab.netns(node), device, { [feature]: on })
         await talk(t, ends)
-        await setFeatures(...ends.place(where), { [feature]: !on })
+        await setFeatures(lab.netns(node), device, { [feature]: !on })
       })
     }
   })
-  await withPeer(t, 'without outer checksums', world, { udpChecksum: false }, talk)
-  await withPeer(t, 'a namespace behind a bridge', world, { bridge: true }, async (t, ends) => {
+  await withKernel(t, 'without outer checksums', world, { udpChecksum: false }, talk)
+  await withKernel(t, 'a namespace behind a bridge', world, { bridge: true }, async (t, ends) => {
     await t.test('is reached, and reaches', (t) => pings(t, ends))
     await t.test('all its offloads on', (t) => talk(t, ends))
     await setFeatures(ends.peer.netns, 'eth0', { tso: false, gso: false })
@@ -79,9 +81,18 @@ inLab('foreign peers', 2, async (t, lab) => {
   })
 
   await declareLearningPeer(lab)
-  await withPeer(t, 'a device that learns', world, { learning: true }, async (t, ends) => {
+  await withKernel(t, 'a device that learns', world, { learning: true }, async (t, ends) => {
     await t.test('is reached, and reaches', (t) => pings(t, ends))
     await t.test('TCP, UDP, superframes, fragments', (t) => talk(t, ends))
+  })
+
+  await declarePeer(lab)
+  await t.test('Open vSwitch, its datapath in userspace', { skip: NO_OPEN_VSWITCH }, async (t) => {
+    for (const host of ['h1', 'h2']) await setFeatures(lab.netns(host), 'eth0', { tx: false })
+    await withTalker(t, world, await OpenVSwitchPeer.start(lab), async (t, ends) => {
+      await t.test('is reached, and reaches', (t) => pings(t, ends))
+      await t.test('TCP and UDP', (t) => talkSlowly(t, ends))
+    })
   })
 
   t.test('no host dropped a frame for a reason that is its own', async (t) => {
@@ -97,15 +108,20 @@ interface World {
   readonly talker: Talker
 }
 
-type Where = 'vx0' | "the peer's underlay" | 'our underlay'
+type Where = keyof typeof PLACES
+
+const PLACES = {
+  vx0: ['c', 'vx0'],
+  "the peer's underlay": ['c', 'eth0'],
+  'our underlay': ['h1', 'eth0'],
+} as const
 
 interface Ends extends World {
-  readonly peer: KernelPeer
+  readonly peer: { readonly netns: string; readonly interface: string }
   readonly peerTalker: Talker
-  place(where: Where): [netns: string, device: string]
 }
 
-async function withPeer(
+async function withKernel(
   t: Test,
   title: string,
   world: World,
@@ -114,16 +130,20 @@ async function withPeer(
 ): Promise<void> {
   const { lab, c1, c2 } = world
   await t.test(title, async (t) => {
-    const peer = await KernelPeer.start(lab, [c1, c2], options)
-    const peerTalker = await Talker.start(lab, peer.netns)
-    const place = (where: Where): [string, string] => {
-      if (where === 'our underlay') return [lab.netns('h1'), 'eth0']
-      return [peer.vtepNetns, where === 'vx0' ? 'vx0' : 'eth0']
-    }
-    await body(t, { ...world, peer, peerTalker, place })
-    await peerTalker.stop()
-    await peer.stop()
+    await withTalker(t, world, await KernelPeer.start(lab, [c1, c2], options), body)
   })
+}
+
+async function withTalker(
+  t: Test,
+  world: World,
+  peer: Ends['peer'] & { stop(): Promise<void> },
+  body: (t: Test, ends: Ends) => Promise<void>,
+): Promise<void> {
+  const peerTalker = await Talker.start(world.lab, peer.netns)
+  await body(t, { ...world, peer, peerTalker })
+  await peerTalker.stop()
+  await peer.stop()
 }
 
 /** The way to h1 is then from one veth to another. */
@@ -152,6 +172,15 @@ async function pings(t: Test, { c1, c2, peer }: Ends): Promise<void> {
 /** Both ends ask at the same time, by each kind of address. */
 async function talk(t: Test, ends: Ends): Promise<void> {
   await bothAsk(t, ends, (to) => conversation(to, TCP_BYTES))
+}
+
+/** For who has little room for what comes in bursts, and drops the rest. */
+async function talkSlowly(t: Test, ends: Ends): Promise<void> {
+  await bothAsk(t, ends, (to) => [
+    { do: 'udp', to, sizes: [1, 17, 18, 19, 500, 1001, largestDatagram(to)], df: true },
+    { do: 'udp', to, sizes: [9001] },
+    { do: 'tcp', to, bytes: TCP_BYTES },
+  ])
 }
 
 async function everySize(t: Test, ends: Ends): Promise<void> {
@@ -200,7 +229,7 @@ async function tooLarge(t: Test, { c1, peer, talker, peerTalker }: Ends): Promis
   await setMtu(peer, 1450)
 }
 
-async function setMtu({ netns, interface: device }: KernelPeer, mtu: number): Promise<void> {
+async function setMtu({ netns, interface: device }: Ends['peer'], mtu: number): Promise<void> {
   await changeLinks(netns, [`link set ${device} mtu ${mtu}`])
 }
 
