@@ -47,6 +47,7 @@ int Sender::Run() {
   if (!Open()) return FailWithErrno("cannot open a socket to the sink");
   if (!Greet()) return Fail("the sink does not answer; start `weft-flood sink` there");
   const bool through = SendAll();
+  TakeAnswers();
   PrintReport();
   return through ? kDone : FailWithErrno("the kernel takes no more datagrams");
 }
@@ -74,20 +75,26 @@ bool Sender::Greet() {
   uint8_t hello[kMinProbe];
   WriteHello(0, hello);
   while (NowNs() < until && stop_asked == 0) {
-    send(fd, hello, sizeof(hello), 0);
+    if (send(fd, hello, sizeof(hello), 0) == sizeof(hello)) hellos_++;
+    const uint64_t next = NowNs() + kHelloEveryMs * kNsPerMs;
     pollfd waiting{fd, POLLIN, 0};
-    if (poll(&waiting, 1, kHelloEveryMs) != 1) continue;
-    uint8_t answer[kMinProbe];
-    ProbeHeader header;
-    const ssize_t got = recv(fd, answer, sizeof(answer), MSG_DONTWAIT);
-    if (got < 0) {
-      // Nobody listens yet (ECONNREFUSED): that came at once.
-      SleepUntilNs(NowNs() + kHelloEveryMs * kNsPerMs);
-      continue;
-    }
-    if (CheckProbe(answer, static_cast<size_t>(got), &header) == ProbeKind::kHello) return true;
+    poll(&waiting, 1, kHelloEveryMs);
+    TakeAnswers();
+    if (answers_ > 0) return true;
+    // Nobody listens yet (ECONNREFUSED): that came at once.
+    SleepUntilNs(next);
   }
   return false;
+}
+
+void Sender::TakeAnswers() {
+  uint8_t answer[kMinProbe];
+  ProbeHeader header;
+  for (;;) {
+    const ssize_t got = recv(flows_[0].fd, answer, sizeof(answer), MSG_DONTWAIT);
+    if (got < 0) return;
+    if (CheckProbe(answer, static_cast<size_t>(got), &header) == ProbeKind::kHello) answers_++;
+  }
 }
 
 bool Sender::SendAll() {
@@ -171,6 +178,8 @@ void Sender::PrintReport() const {
   report.Add("payload", options_.bytes);
   report.Add("flows", options_.flows);
   report.AddNumber("rate", options_.rate);
+  report.Add("hellos", hellos_);
+  report.Add("answers", answers_);
   report.Add("skipped", skipped_);
   report.Add("refused", refused_);
   report.AddNumber("elapsedMs", elapsed / 1e6);

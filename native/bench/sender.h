@@ -43,6 +43,8 @@ class Sender {
 
   bool Open();
   bool Greet();
+  // Takes the answers that are there.
+  void TakeAnswers();
   bool SendAll();
   // How many may be sent now; 0 after a sleep.
   uint32_t WaitForDue(uint64_t now_ns);
@@ -60,6 +62,8 @@ class Sender {
   uint64_t start_ns_ = 0;
   uint64_t end_ns_ = 0;
   uint64_t sent_ = 0;
+  uint64_t hellos_ = 0;
+  uint64_t answers_ = 0;
   uint64_t skipped_ = 0;
   uint64_t refused_ = 0;
   uint64_t refused_in_a_row_ = 0;

@@ -48,6 +48,7 @@ Sink::~Sink() {
 
 int Sink::Run() {
   if (!Open()) return FailWithErrno("cannot bind the port");
+  if (options_.progress) fprintf(stderr, "listening on port %d\n", options_.port);
   ReceiveAll();
   PrintReport();
   if (first_ns_ == 0) return Fail("no datagram came");

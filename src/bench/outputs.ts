@@ -47,6 +47,9 @@ export interface Latency {
 /** Of `weft-flood send` (native/bench/README.md). */
 export interface SendReport {
   readonly sent: number
+  /** Greetings, and their answers that came back: not in `sent`. */
+  readonly hellos: number
+  readonly answers: number
   readonly skipped: number
   readonly refused: number
   readonly elapsedMs: number
@@ -63,6 +66,8 @@ export interface SinkReport {
   readonly foreign: number
   readonly lost: number
   readonly flows: number
+  /** Greetings that came; each was answered. */
+  readonly hellos: number
   readonly socketDrops: number
   readonly elapsedMs: number
   readonly pps: number
