@@ -37,7 +37,9 @@ class RcuDomain {
 
   // Reader side; `reader` is the caller's own index.
   void Online(int reader) {
-    readers_[reader].epoch.store(epoch_.load(std::memory_order_acquire), std::memory_order_relaxed);
+    // Release, as Offline() does: the writer may see this value in place of the 0 before it, and
+    // what this reader has read until now must have happened before anything is freed.
+    readers_[reader].epoch.store(epoch_.load(std::memory_order_acquire), std::memory_order_release);
     // Orders the store before the reads of tables that follow; pairs with the fence in Collect().
     // Either the writer sees this reader online, or the reader sees what the writer unlinked.
     std::atomic_thread_fence(std::memory_order_seq_cst);

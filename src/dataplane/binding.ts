@@ -16,10 +16,16 @@ import type { PortId, RecordNumber } from './rows.ts'
 
 const addon = load()
 
+/**
+ * The addon of native/build, or of the published package. WEFT_NATIVE_BUILD names another directory in native/ that has a
+ * weft.node: one built with a sanitizer (scripts/native-asan).
+ */
 function load(): Addon {
   const require = createRequire(import.meta.url)
-  const nodeGypBuild = require('node-gyp-build') as (directory: string) => unknown
+  const other = process.env['WEFT_NATIVE_BUILD'] ?? ''
   try {
+    if (other !== '') return require(`${NATIVE_DIR}${other}/weft.node`) as Addon
+    const nodeGypBuild = require('node-gyp-build') as (directory: string) => unknown
     return nodeGypBuild(NATIVE_DIR) as Addon
   } catch (error) {
     throw new WeftError(
