@@ -37,7 +37,13 @@ import {
   vxlan,
 } from '../fixtures/frames.ts'
 import { Random, SEED } from '../fixtures/random.ts'
-import { ENDPOINTS, FACTS, GATEWAYS, Switchboard } from '../fixtures/switchboard.ts'
+import {
+  ENDPOINTS,
+  FACTS,
+  GATEWAYS,
+  KERNEL_COUNTERS,
+  Switchboard,
+} from '../fixtures/switchboard.ts'
 
 const FRAMES = 100_000
 /** What a TAP can hand over: 64 KB of GSO, Ethernet and tags. */
@@ -165,9 +171,6 @@ const FLOODED = new Map([
   [4099, 1],
   [16777215, 1],
 ])
-
-/** What only workers, TAPs and sockets count. */
-const KERNELS = /^(handed_over|handover_full|tap_|underlay_)/
 
 function frameFrom(): Uint8Array {
   if (random.once(5)) {
@@ -379,7 +382,7 @@ t.test(`${FRAMES} frames of all sorts (seed ${SEED})`, async (t) => {
   ]
   const drops = COUNTERS.filter(({ kind }) => kind === 'drop').map(({ name }) => name)
   const never = drops.filter(
-    (name) => !(name in expected) && !rare.includes(name) && !KERNELS.test(name),
+    (name) => !(name in expected) && !rare.includes(name) && !KERNEL_COUNTERS.test(name),
   )
   t.strictSame(never, [], 'and nearly every reason to drop one')
 })
