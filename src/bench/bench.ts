@@ -135,7 +135,7 @@ class Session {
 function methodOf(effort: Effort): string[] {
   const { tcpSeconds, idleSeconds, trialSeconds, maxTrials, pings, connectSeconds } = effort
   return [
-    'weft and kernel VXLAN + bridge, each with two hosts behind a router; namespaces and veth of one machine, all offloads on; MTU 1450',
+    'weft and kernel VXLAN + bridge, each with two hosts at a router (no bridge between); namespaces and veth of one machine, all offloads on; MTU 1450',
     'the sides take turns measurement by measurement; medians of the rounds',
     `TCP: iperf3, ${tcpSeconds} s, ${CONGESTION} at both ends, what the receiver got`,
     `UDP: weft-flood, 4 flows, highest rate with at most ${MAX_LOSS * 100} % lost, what arrived; ` +

@@ -26,6 +26,7 @@ import {
 } from '../lab/topology.ts'
 import { type Contestant, type Place, settleSandbox } from './contestant.ts'
 import { inNetns } from './programs.ts'
+import { ipBatch, makePlainUnderlay } from './underlay.ts'
 
 const VNI = 4097
 const VXLAN_PORT = 4789
@@ -81,6 +82,7 @@ export async function makeKernelLab(name: string, signal: AbortSignal): Promise<
   const routing = ROUTER_SETTINGS.map(([path, value]) => `echo ${value} > ${path}`)
   const { command, args } = inNetns(pathOf(topology.router), ['sh', '-e', '-c', routing.join('; ')])
   await run(command, args)
+  await makePlainUnderlay(topology)
   signal.throwIfAborted()
   await ipBatch(sandboxBatch(near, nearBox))
   await ipBatch(sandboxBatch(far, farBox))
@@ -144,9 +146,4 @@ function addressBatch(box: LabHost, ip: string): IpBatch {
       'link set eth0 up',
     ],
   }
-}
-
-async function ipBatch(batch: IpBatch): Promise<void> {
-  const place = batch.netns === null ? [] : ['-netns', batch.netns]
-  await run('ip', [...place, '-batch', '-'], { input: `${batch.lines.join('\n')}\n` })
 }

@@ -6,6 +6,7 @@ import type { LabContext } from '../lab/events.ts'
 import { down, up } from '../lab/lab.ts'
 import type { LabHost } from '../lab/topology.ts'
 import { type Contestant, type Place, settleSandbox } from './contestant.ts'
+import { makePlainUnderlay } from './underlay.ts'
 
 const NETWORK = 'demo'
 const ANSWER_MS = 30_000
@@ -13,6 +14,7 @@ const ANSWER_MS = 30_000
 export async function makeWeftLab(name: string, context: LabContext): Promise<Contestant> {
   const topology = await up(name, 2, context)
   try {
+    await makePlainUnderlay(topology)
     const [from, to] = await Promise.all(
       topology.hosts.map((host, index) => makeSandbox(host, `c${index + 1}`)),
     )

@@ -11,6 +11,8 @@ import {
 import { bestRate, lossOf, nextRate, type Trial } from '../../src/bench/rate-search.ts'
 import { resultTable, rowsOf } from '../../src/bench/result.ts'
 import { percentile, ratio, summarize } from '../../src/bench/statistics.ts'
+import { plainUnderlayBatches } from '../../src/bench/underlay.ts'
+import { planTopology } from '../../src/lab/topology.ts'
 
 t.test('a summary is the median between the smallest and the largest', async (t) => {
   t.equal(summarize([]), null)
@@ -136,4 +138,13 @@ t.test('the table has medians, what they lie between, and their ratio', async (t
   t.equal(ping?.at(-1), '4.00 (less is better)')
   const cpu = lines.find((line) => line[0] === 'CPU, TCP 1 stream')
   t.same(cpu?.slice(2), ['-', '', '-', '', '-'], 'what was not measured is not a number')
+})
+
+t.test('the underlay of both sides has no bridge, and keeps its addresses', async (t) => {
+  const [router] = plainUnderlayBatches(planTopology('b', 2))
+  t.match(router, { netns: 'b-r' })
+  t.same(router?.lines.slice(2), [
+    'addr add 172.31.1.1/24 dev h1',
+    'addr add 192.168.1.1/24 dev h2',
+  ])
 })
