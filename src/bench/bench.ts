@@ -142,6 +142,7 @@ function methodOf(effort: Effort): string[] {
       `at most ${maxTrials} trials of ${trialSeconds} s; 64 B of payload are a frame of 106`,
     `ping: ${pings} of ping -A, one as soon as the other is answered`,
     `connections: 16 at a time for ${connectSeconds} s: connect, a byte there and back, close`,
-    `CPU: busy time of all cores (/proc/stat, without steal) during the TCP transfer, less the share that was busy in the ${idleSeconds} s before, for each byte received; both hosts, both ends, the kernel`,
+    `all CPU: busy time of all cores (/proc/stat, without steal) during the TCP transfer, less the share that was busy in the ${idleSeconds} s before, for each byte received: both hosts, both ends, the kernel, and what others began meanwhile; not told when others used more than a fifth`,
+    'own CPU: what the kernel charges to the daemons (/proc/PID/stat) and to both iperf3, for each byte received; with what interrupts did in their time, without ksoftirqd',
   ]
 }

@@ -15,6 +15,8 @@ export interface Contestant {
   readonly side: Side
   readonly from: Place
   readonly to: Place
+  /** Those that move its frames; none where the kernel does. */
+  readonly daemons: readonly number[]
   close(): Promise<void>
 }
 

@@ -94,6 +94,7 @@ export async function makeKernelLab(name: string, signal: AbortSignal): Promise<
     side: 'kernel',
     from: await settled(nearBox, ADDRESSES[0]),
     to: await settled(farBox, ADDRESSES[1]),
+    daemons: [],
     close: () => closeKernelLab(name),
   }
 }

@@ -14,6 +14,7 @@ import {
   parseConnect,
   parseIperfJson,
   parsePingTimes,
+  parseProcessSeconds,
   parseSend,
   parseSink,
   type SendReport,
@@ -90,7 +91,9 @@ async function tcp(one: Contestant, context: MeasureContext, streams: number): P
     ...['--congestion', CONGESTION],
   ]
   const client = ['iperf3', '--client', one.to.ip, '--port', String(IPERF_PORT), ...options]
+  const daemonsBefore = processSeconds(one.daemons)
   const [{ stdout, start, end }] = await both(iperfClient(one.from, context, client), server)
+  const daemons = processSeconds(one.daemons) - daemonsBefore
   const result = parseIperfJson(stdout)
   if (result.congestion.some((name) => name !== CONGESTION)) {
     throw new WeftError(
@@ -99,13 +102,15 @@ async function tcp(one: Contestant, context: MeasureContext, streams: number): P
     )
   }
   const cpu = cpuNsPerByte(start, end, background, result.bytes)
+  const own = ((daemons + result.cpuSeconds) / result.bytes) * 1e9
   context.report(
     `${result.gbitPerSecond.toFixed(2)} Gbit/s, ${result.retransmits} retransmits, ` +
-      (Number.isNaN(cpu) ? 'machine too busy to tell CPU time' : `${cpu.toFixed(3)} CPU-ns/byte`),
+      `${own.toFixed(3)} CPU-ns/byte of its own, in all ` +
+      (Number.isNaN(cpu) ? 'not to be told' : cpu.toFixed(3)),
   )
   return streams === 1
-    ? { tcp1: result.gbitPerSecond, cpuTcp1: cpu }
-    : { tcp8: result.gbitPerSecond, cpuTcp8: cpu }
+    ? { tcp1: result.gbitPerSecond, cpuTcp1: cpu, processTcp1: own }
+    : { tcp8: result.gbitPerSecond, cpuTcp8: cpu, processTcp8: own }
 }
 
 interface Transfer {
@@ -126,6 +131,13 @@ async function iperfClient(
     if (attempt === 50 || !/refused/.test(stdout)) return { stdout, start, end: readCpuTime() }
     await sleep(50)
   }
+}
+
+function processSeconds(pids: readonly number[]): number {
+  return pids.reduce(
+    (sum, pid) => sum + parseProcessSeconds(readFileSync(`/proc/${pid}/stat`, 'latin1')),
+    0,
+  )
 }
 
 function readCpuTime(): CpuTime {

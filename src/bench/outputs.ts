@@ -4,6 +4,8 @@ export interface TcpResult {
   readonly gbitPerSecond: number
   readonly bytes: number
   readonly retransmits: number
+  /** CPU time of both iperf3 processes. */
+  readonly cpuSeconds: number
   /** The algorithms that sender and receiver used. */
   readonly congestion: readonly string[]
 }
@@ -14,17 +16,28 @@ export function parseIperfJson(output: string): TcpResult {
     readonly error?: string
     readonly end?: {
       readonly sum_sent?: { readonly retransmits?: number }
-      readonly sum_received?: { readonly bytes: number; readonly bits_per_second: number }
+      readonly sum_received?: {
+        readonly bytes: number
+        readonly bits_per_second: number
+        readonly seconds?: number
+      }
+      readonly cpu_utilization_percent?: {
+        readonly host_total: number
+        readonly remote_total: number
+      }
       readonly sender_tcp_congestion?: string
       readonly receiver_tcp_congestion?: string
     }
   }
   const received = end?.sum_received
   if (error !== undefined || received === undefined) throw new Error(`iperf3: ${error ?? 'no end'}`)
+  const cpu = end?.cpu_utilization_percent
   return {
     gbitPerSecond: received.bits_per_second / 1e9,
     bytes: received.bytes,
     retransmits: end?.sum_sent?.retransmits ?? 0,
+    cpuSeconds:
+      (((cpu?.host_total ?? NaN) + (cpu?.remote_total ?? NaN)) * (received.seconds ?? NaN)) / 100,
     congestion: [end?.sender_tcp_congestion ?? '', end?.receiver_tcp_congestion ?? ''],
   }
 }
@@ -111,6 +124,14 @@ export function busyShare(before: CpuTime, after: CpuTime): number {
 }
 
 const TICKS_PER_SECOND = 100
+
+/** A /proc/PID/stat: seconds of CPU that the process had, all of its threads. */
+export function parseProcessSeconds(stat: string): number {
+  // The name, field 2, may hold spaces and parentheses: count from behind it.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[14 - 3]) + Number(fields[15 - 3])) / TICKS_PER_SECOND
+}
+
 /** When others use more than this, what is ours cannot be told from it. */
 const MOST_BACKGROUND = 0.2
 

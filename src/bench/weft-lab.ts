@@ -1,7 +1,7 @@
 // The one side: a lab of two hosts with their daemons, a sandbox on each.
 
 import { WeftError } from '../errors.ts'
-import { clientOf } from '../lab/daemons.ts'
+import { clientOf, runningDaemon } from '../lab/daemons.ts'
 import type { LabContext } from '../lab/events.ts'
 import { down, up } from '../lab/lab.ts'
 import type { LabHost } from '../lab/topology.ts'
@@ -23,6 +23,7 @@ export async function makeWeftLab(name: string, context: LabContext): Promise<Co
       side: 'weft',
       from,
       to,
+      daemons: topology.hosts.flatMap((host) => runningDaemon(name, host)?.pid ?? []),
       close: async () => {
         await down(name)
       },

@@ -7,6 +7,7 @@ import {
   parseCpuTime,
   parseIperfJson,
   parsePingTimes,
+  parseProcessSeconds,
 } from '../../src/bench/outputs.ts'
 import { bestRate, lossOf, nextRate, type Trial } from '../../src/bench/rate-search.ts'
 import { resultTable, rowsOf } from '../../src/bench/result.ts'
@@ -103,10 +104,16 @@ t.test('CPU time is what was busy beyond what was busy anyway', async (t) => {
   t.ok(Number.isNaN(cpuNsPerByte(at(0, 0), at(150, 50), 0.2, 0)))
 })
 
+t.test("a process's CPU time is read behind any name", async (t) => {
+  const rest = 'S 1 2 3 4 5 6 7 8 9 10 150 50 0 0'
+  t.equal(parseProcessSeconds(`77 (a b) c) ${rest}`), 2)
+})
+
 t.test('iperf3 and ping are read', async (t) => {
   const end = {
     sum_sent: { retransmits: 3 },
-    sum_received: { bytes: 1e9, bits_per_second: 8e9 },
+    sum_received: { bytes: 1e9, bits_per_second: 8e9, seconds: 1.5 },
+    cpu_utilization_percent: { host_total: 60, remote_total: 100 },
     sender_tcp_congestion: 'cubic',
     receiver_tcp_congestion: 'bbr',
   }
@@ -114,6 +121,7 @@ t.test('iperf3 and ping are read', async (t) => {
     gbitPerSecond: 8,
     bytes: 1e9,
     retransmits: 3,
+    cpuSeconds: 2.4,
     congestion: ['cubic', 'bbr'],
   })
   const failed = JSON.stringify({ end: {}, error: 'unable to connect' })
@@ -136,7 +144,7 @@ t.test('the table has medians, what they lie between, and their ratio', async (t
   t.same(lines[0]?.slice(2), ['3.00', '[2.00, 4.00]', '9.00', '[8.00, 12.00]', '0.33'])
   const ping = lines.find((line) => line[0] === 'ping, p50')
   t.equal(ping?.at(-1), '4.00 (less is better)')
-  const cpu = lines.find((line) => line[0] === 'CPU, TCP 1 stream')
+  const cpu = lines.find((line) => line[0] === 'all CPU, TCP 1')
   t.same(cpu?.slice(2), ['-', '', '-', '', '-'], 'what was not measured is not a number')
 })
 
