@@ -16,6 +16,7 @@
         "binding/convert.cc",
         "binding/dataplane_wrap.cc",
         "binding/descriptor_receiver.cc",
+        "io/kept_sockets.cc",
         "io/segment.cc",
         "io/source_ports.cc",
         "io/tap_port.cc",

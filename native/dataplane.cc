@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "io/kept_sockets.h"
 #include "io/tap_port.h"
 #include "pipeline/from_tap.h"
 #include "pipeline/from_underlay.h"
@@ -15,7 +16,8 @@ Dataplane::Dataplane(const Options& options) : options_(options) {}
 
 Dataplane::~Dataplane() { Stop(); }
 
-int Dataplane::Start(std::function<void(PortId)> on_port_gone, std::string* error) {
+int Dataplane::Start(std::function<void(PortId)> on_port_gone, const std::vector<pid_t>& keepers,
+                     std::string* error) {
   if (options_.memory) {
     memory_underlay_ = std::make_unique<MemoryUnderlay>(&outputs_);
     memory_executor_ =
@@ -35,9 +37,15 @@ int Dataplane::Start(std::function<void(PortId)> on_port_gone, std::string* erro
           },
       .on_port_gone = std::move(on_port_gone),
   };
+  std::vector<int> kept = TakeKeptSockets(keepers, options_.address, options_.vxlan_port);
   for (int i = 0; i < options_.workers; i++) {
+    int socket = -1;
+    if (!kept.empty()) {
+      socket = kept.back();
+      kept.pop_back();
+    }
     auto worker = std::make_unique<Worker>(i, shared, options_.vxlan_port);
-    if (!worker->Open(options_.address)) {
+    if (!worker->Open(options_.address, socket)) {
       const int why = errno;
       *error = std::string("cannot bind the VXLAN port: ") + strerror(why);
       workers_.clear();
@@ -45,8 +53,18 @@ int Dataplane::Start(std::function<void(PortId)> on_port_gone, std::string* erro
     }
     workers_.push_back(std::move(worker));
   }
-  for (auto& worker : workers_) worker->Start();
+  for (const int fd : kept) RetireKeptSocket(fd);
   return 0;
+}
+
+void Dataplane::Run() {
+  for (auto& worker : workers_) worker->Start();
+}
+
+std::vector<int> Dataplane::UnderlayDescriptors() const {
+  std::vector<int> descriptors;
+  for (const auto& worker : workers_) descriptors.push_back(worker->underlay_descriptor());
+  return descriptors;
 }
 
 void Dataplane::Stop() {

@@ -34,8 +34,14 @@ class Dataplane {
   Dataplane(const Dataplane&) = delete;
   Dataplane& operator=(const Dataplane&) = delete;
 
-  // Opens the sockets and starts the workers. 0, or an errno and what failed in `error`.
-  int Start(std::function<void(PortId)> on_port_gone, std::string* error);
+  // Opens the sockets, those that the inits in `keepers` keep first. 0, or an errno and what failed
+  // in `error`.
+  int Start(std::function<void(PortId)> on_port_gone, const std::vector<pid_t>& keepers,
+            std::string* error);
+  // Starts the workers: once the tables are programmed, for datagrams may be waiting.
+  void Run();
+  // The workers' sockets on the VXLAN port, for an init to keep.
+  std::vector<int> UnderlayDescriptors() const;
   // Stops the workers and closes everything. Idempotent.
   void Stop();
 

@@ -47,10 +47,14 @@ Worker::~Worker() {
   if (epoll_ >= 0) close(epoll_);
 }
 
-bool Worker::Open(VtepAddress address) {
+bool Worker::Open(VtepAddress address, int kept) {
+  if (kept >= 0) {
+    underlay_.Adopt(kept);
+  } else if (!underlay_.Open(address)) {
+    return false;
+  }
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
-  return epoll_ >= 0 && underlay_.Open(address) &&
-         Add(epoll_, underlay_.descriptor(), WaitFor::kUnderlay, 0) &&
+  return epoll_ >= 0 && Add(epoll_, underlay_.descriptor(), WaitFor::kUnderlay, 0) &&
          Add(epoll_, mailbox_.descriptor(), WaitFor::kMailbox, 0);
 }
 

@@ -34,8 +34,9 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // Binds the worker's socket. False with errno set.
-  bool Open(VtepAddress address);
+  // Binds the worker's socket, or takes `kept`, one that an earlier daemon has bound (-1: none).
+  // False with errno set.
+  bool Open(VtepAddress address, int kept);
   void Start();
   void Stop();
 
@@ -46,6 +47,7 @@ class Worker {
 
   Mailbox& mailbox() { return mailbox_; }
   const Counters& counters() const { return counters_; }
+  int underlay_descriptor() const { return underlay_.descriptor(); }
   uint64_t KernelSocketDrops() const { return underlay_.KernelDrops(); }
 
  private:

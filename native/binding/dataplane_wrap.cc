@@ -24,7 +24,9 @@ Napi::Function DataplaneWrap::Define(Napi::Env env) {
   return DefineClass(env, "Dataplane",
                      {
                          InstanceMethod<&DataplaneWrap::Start>("start"),
+                         InstanceMethod<&DataplaneWrap::Run>("run"),
                          InstanceMethod<&DataplaneWrap::Stop>("stop"),
+                         InstanceMethod<&DataplaneWrap::UnderlayDescriptors>("underlayDescriptors"),
                          InstanceMethod<&DataplaneWrap::OpenTap>("openTap"),
                          InstanceMethod<&DataplaneWrap::OpenMemory>("openMemory"),
                          InstanceMethod<&DataplaneWrap::ClosePort>("closePort"),
@@ -64,6 +66,11 @@ Napi::Value DataplaneWrap::Start(const Napi::CallbackInfo& info) {
   on_port_gone_ =
       Napi::ThreadSafeFunction::New(env, info[0].As<Napi::Function>(), "weft port gone", 0, 1);
   on_port_gone_.Unref(env);
+  std::vector<pid_t> keepers;
+  const auto pids = info[1].As<Napi::Array>();
+  for (uint32_t i = 0; i < pids.Length(); i++) {
+    keepers.push_back(pids.Get(i).As<Napi::Number>().Int32Value());
+  }
   std::string error;
   const int code = dataplane_->Start(
       [this](PortId id) {
@@ -71,13 +78,21 @@ Napi::Value DataplaneWrap::Start(const Napi::CallbackInfo& info) {
           callback.Call({Napi::Number::New(env, id)});
         });
       },
-      &error);
+      keepers, &error);
   started_ = true;
   if (code != 0) {
     Close();
     return Fail(env, error, code);
   }
   return env.Undefined();
+}
+
+void DataplaneWrap::Run(const Napi::CallbackInfo&) { dataplane_->Run(); }
+
+Napi::Value DataplaneWrap::UnderlayDescriptors(const Napi::CallbackInfo& info) {
+  Napi::Array array = Napi::Array::New(info.Env());
+  for (const int fd : dataplane_->UnderlayDescriptors()) array.Set(array.Length(), fd);
+  return array;
 }
 
 void DataplaneWrap::Stop(const Napi::CallbackInfo&) { Close(); }

@@ -19,9 +19,12 @@ class DataplaneWrap : public Napi::ObjectWrap<DataplaneWrap> {
   ~DataplaneWrap() override;
 
  private:
-  // start(onPortGone: (id) => void): throws with `code` set to an errno's name
+  // start(onPortGone: (id) => void, keepers: pids of inits): throws with `code` set to an errno's
+  // name
   Napi::Value Start(const Napi::CallbackInfo& info);
+  void Run(const Napi::CallbackInfo& info);
   void Stop(const Napi::CallbackInfo& info);
+  Napi::Value UnderlayDescriptors(const Napi::CallbackInfo& info);
   Napi::Value OpenTap(const Napi::CallbackInfo& info);
   Napi::Value OpenMemory(const Napi::CallbackInfo& info);
   Napi::Value ClosePort(const Napi::CallbackInfo& info);

@@ -1,10 +1,12 @@
-// libFuzzer over the whole pipeline: frames from an endpoint, datagrams from other hosts, table batches.
+// libFuzzer over the whole pipeline: frames from an endpoint, datagrams from other hosts, table
+// batches.
 //
-// Input: u8 what (bits 0-1: 0 from port 1, 1 from port 2, 2 datagram, 3 batch) · for a frame: u8 gso and flags ·
-// u16 gso_size · u16 checksum_start · u8 checksum_offset · u8 (time, host) · the bytes.
+// Input: u8 what (bits 0-1: 0 from port 1, 1 from port 2, 2 datagram, 3 batch) · for a frame: u8
+// gso and flags · u16 gso_size · u16 checksum_start · u8 checksum_offset · u8 (time, host) · the
+// bytes.
 //
-// Besides what the sanitizers find: what comes out is checked here. The same dataplane serves all inputs (its tables are
-// not changed by frames), a fresh one each batch.
+// Besides what the sanitizers find: what comes out is checked here. The same dataplane serves all
+// inputs (its tables are not changed by frames), a fresh one each batch.
 
 #include <cstdio>
 #include <cstdlib>
@@ -21,12 +23,12 @@ namespace weft::fuzz {
 
 namespace {
 
-#define REQUIRE(condition)                                                  \
-  do {                                                                      \
-    if (!(condition)) {                                                     \
+#define REQUIRE(condition)                                                    \
+  do {                                                                        \
+    if (!(condition)) {                                                       \
       fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
-      abort();                                                              \
-    }                                                                       \
+      abort();                                                                \
+    }                                                                         \
   } while (false)
 
 VtepAddress Vtep(uint8_t a, uint8_t b, uint8_t c, uint8_t d) {
@@ -40,7 +42,7 @@ std::unique_ptr<Dataplane> NewDataplane() {
   auto dataplane = std::make_unique<Dataplane>(
       Dataplane::Options{.address = Vtep(172, 31, 1, 11), .workers = 0, .memory = true});
   std::string error;
-  REQUIRE(dataplane->Start([](PortId) {}, &error) == 0);
+  REQUIRE(dataplane->Start([](PortId) {}, {}, &error) == 0);
   return dataplane;
 }
 
@@ -55,7 +57,8 @@ Dataplane& Shared() {
   return *dataplane;
 }
 
-void CheckOutputs(const std::vector<MemoryOutput>& outputs, const Verdict& verdict, size_t input_size) {
+void CheckOutputs(const std::vector<MemoryOutput>& outputs, const Verdict& verdict,
+                  size_t input_size) {
   REQUIRE(verdict.IsFinal());
   if (verdict.action == Verdict::Action::kDrop) {
     REQUIRE(outputs.empty());
@@ -95,7 +98,8 @@ void FromPort(PortId port, const uint8_t* data, size_t size) {
 
 void FromHost(const uint8_t* data, size_t size) {
   if (size < 1 || size - 1 > kMaxFrame) return;
-  static const VtepAddress kHosts[] = {Vtep(192, 168, 1, 12), Vtep(172, 31, 1, 13), Vtep(203, 0, 113, 9)};
+  static const VtepAddress kHosts[] = {Vtep(192, 168, 1, 12), Vtep(172, 31, 1, 13),
+                                       Vtep(203, 0, 113, 9)};
   const std::vector<uint8_t> datagram(data + 1, data + size);
   Verdict verdict;
   REQUIRE(Shared().InjectFromUnderlay(kHosts[data[0] % 3], datagram, 0, &verdict));
@@ -119,10 +123,18 @@ void Batch(const uint8_t* data, size_t size) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (size == 0) return 0;
   switch (data[0] & 3) {
-    case 0: weft::fuzz::FromPort(1, data + 1, size - 1); break;
-    case 1: weft::fuzz::FromPort(2, data + 1, size - 1); break;
-    case 2: weft::fuzz::FromHost(data + 1, size - 1); break;
-    case 3: weft::fuzz::Batch(data + 1, size - 1); break;
+    case 0:
+      weft::fuzz::FromPort(1, data + 1, size - 1);
+      break;
+    case 1:
+      weft::fuzz::FromPort(2, data + 1, size - 1);
+      break;
+    case 2:
+      weft::fuzz::FromHost(data + 1, size - 1);
+      break;
+    case 3:
+      weft::fuzz::Batch(data + 1, size - 1);
+      break;
   }
   return 0;
 }

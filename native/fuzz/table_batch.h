@@ -1,4 +1,5 @@
-// The tables that the fuzzer's frames meet, as the packed batch that src/dataplane/batch.ts would send.
+// The tables that the fuzzer's frames meet, as the packed batch that src/dataplane/batch.ts would
+// send.
 //
 //   port 1  02:42:0a:00:01:02  10.0.1.2  fd57:1::2   VNI 4097 ┐ one network: routed between
 //   port 2  02:42:0a:00:02:02  10.0.2.2              VNI 4098 ┘
@@ -26,7 +27,8 @@ class BatchWriter {
     return U32(0);
   }
   BatchWriter& U32(uint32_t value) {
-    for (int shift = 0; shift < 32; shift += 8) out_.push_back(static_cast<uint8_t>(value >> shift));
+    for (int shift = 0; shift < 32; shift += 8)
+      out_.push_back(static_cast<uint8_t>(value >> shift));
     return *this;
   }
   BatchWriter& U16(uint16_t value) {
@@ -44,7 +46,8 @@ class BatchWriter {
     if (start_ < out_.size()) {
       constexpr size_t kHeader = 6;
       const auto length = static_cast<uint32_t>(out_.size() - start_ - kHeader);
-      for (int i = 0; i < 4; i++) out_[start_ + 2 + static_cast<size_t>(i)] = static_cast<uint8_t>(length >> (8 * i));
+      for (int i = 0; i < 4; i++)
+        out_[start_ + 2 + static_cast<size_t>(i)] = static_cast<uint8_t>(length >> (8 * i));
     }
     start_ = out_.size();
     return out_;
@@ -60,9 +63,9 @@ inline std::vector<uint8_t> TableBatch() {
   const auto subnet = [&](uint32_t vni, uint8_t number, uint32_t port) {
     w.Put(TableId::kNetwork).U32(vni).U32(number).U32(4097).U16(1450);
     w.Raw({0x02, 0x42, 10, 0, number, 1}).Ip4({10, 0, number, 1}).Ip6(number, 1);
-    w.U32(1).U32(port);                            // local ports
-    w.U32(1).Raw({192, 168, 1, 12});               // flood list
-    w.U32(1).Raw({172, 31, 1, 13});                // learning peers
+    w.U32(1).U32(port);               // local ports
+    w.U32(1).Raw({192, 168, 1, 12});  // flood list
+    w.U32(1).Raw({172, 31, 1, 13});   // learning peers
     w.Put(TableId::kPort).U32(port).U32(number).U32(vni);
     w.Put(TableId::kFdb).U32(vni).Raw({0x02, 0x42, 10, 0, number, 2}).U32(number).U32(port).U32(0);
     w.Put(TableId::kFdb).U32(vni).Raw({0x02, 0x42, 10, 0, number, 4}).U32(number).U32(0);

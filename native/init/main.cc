@@ -22,10 +22,14 @@ constexpr int kNotExecutable = 126;
 constexpr int kCommandNotFound = 127;
 constexpr int kUsage = 2;
 
+// As in io/kept_sockets.h: a socket for each worker of the daemon.
+constexpr int kMostKept = 64;
+
 constexpr char kUsageText[] =
-    "usage: weft-init run --dir DIR --sock PATH --ready-fd N --hostname NAME [--cwd DIR] [--tty]"
-    " -- CMD...\n"
-    "       weft-init hold --dir DIR --sock PATH --ready-fd N (--netns PATH | --pid PID)\n"
+    "usage: weft-init run --dir DIR --sock PATH --ready-fd N [--keep N] --hostname NAME [--cwd DIR]"
+    " [--tty] -- CMD...\n"
+    "       weft-init hold --dir DIR --sock PATH --ready-fd N [--keep N] (--netns PATH | --pid "
+    "PID)\n"
     "       weft-init enter --netns PATH [--hostname NAME] -- CMD...\n";
 
 struct Arguments {
@@ -36,6 +40,7 @@ struct Arguments {
   const char* cwd = nullptr;
   const char* netns = nullptr;
   const char* pid = nullptr;
+  const char* keep = nullptr;
   bool tty = false;
   char* const* command = nullptr;  // ends with nullptr, as argv does; nullptr: none given
 };
@@ -50,7 +55,7 @@ bool Parse(char* const* argv, Arguments* arguments) {
       {"--dir", &arguments->dir},           {"--sock", &arguments->sock},
       {"--ready-fd", &arguments->ready_fd}, {"--hostname", &arguments->hostname},
       {"--cwd", &arguments->cwd},           {"--netns", &arguments->netns},
-      {"--pid", &arguments->pid},
+      {"--pid", &arguments->pid},           {"--keep", &arguments->keep},
   };
   for (; *argv != nullptr; ++argv) {
     if (strcmp(*argv, "--") == 0) {
@@ -86,16 +91,22 @@ int ParseNumber(const char* text) {
              : -1;
 }
 
-// Keeps the ready descriptor and nothing else of what the starter may have left open: init would
-// hold it open for the life of the sandbox. Returns the descriptor, or -1.
-int KeepOnlyReadyFd(const char* text) {
+// Keeps the ready descriptor, the `keep` descriptors behind it that the starter wants kept, and
+// nothing else of what it may have left open: init would hold it open for the life of the sandbox.
+// Returns the ready descriptor, or -1.
+int KeepDescriptors(const char* ready_fd, const char* keep) {
   constexpr int kReadyFd = 3;
-  const int fd = ParseNumber(text);
+  const int kept = keep == nullptr ? 0 : ParseNumber(keep);
+  const int fd = ParseNumber(ready_fd);
+  if (kept < 0 || kept > kMostKept) return -1;
   if (fd < kReadyFd) return -1;
   if (fd == kReadyFd ? fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 : dup3(fd, kReadyFd, O_CLOEXEC) < 0) {
     return -1;
   }
-  syscall(SYS_close_range, kReadyFd + 1, ~0U, 0);
+  for (int number = kReadyFd + 1; number <= kReadyFd + kept; number++) {
+    if (fcntl(number, F_SETFD, FD_CLOEXEC) != 0) return -1;
+  }
+  syscall(SYS_close_range, kReadyFd + 1 + kept, ~0U, 0);
   return kReadyFd;
 }
 
@@ -129,7 +140,7 @@ int RunMode(const Arguments& arguments) {
       arguments.hostname == nullptr || arguments.command == nullptr) {
     return Usage();
   }
-  const int ready_fd = KeepOnlyReadyFd(arguments.ready_fd);
+  const int ready_fd = KeepDescriptors(arguments.ready_fd, arguments.keep);
   if (ready_fd < 0) return Usage();
   Launcher launcher(ready_fd);
   if (Error error = CheckPaths(arguments)) launcher.ReportError(error);
@@ -164,7 +175,7 @@ int HoldMode(const Arguments& arguments) {
       (arguments.netns == nullptr) == (arguments.pid == nullptr)) {
     return Usage();
   }
-  const int ready_fd = KeepOnlyReadyFd(arguments.ready_fd);
+  const int ready_fd = KeepDescriptors(arguments.ready_fd, arguments.keep);
   if (ready_fd < 0) return Usage();
   Launcher launcher(ready_fd);
   if (Error error = CheckPaths(arguments)) launcher.ReportError(error);

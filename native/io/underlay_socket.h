@@ -23,6 +23,8 @@ class UnderlaySocket final : public Underlay, private DatagramSink {
 
   // Binds; several workers' sockets share the port. On failure errno is left as bind set it.
   bool Open(VtepAddress address);
+  // Takes over a socket that was bound by an earlier daemon.
+  void Adopt(int fd) { fd_ = fd; }
 
   void Send(VtepAddress vtep, uint32_t vni, const PacketKey& key, Frame* frame,
             Counters* counters) override;

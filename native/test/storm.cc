@@ -299,10 +299,11 @@ void Start(Side* side) {
   side->dataplane = std::make_unique<Dataplane>(Dataplane::Options{
       .address = Address(side->address), .vxlan_port = 4789, .workers = side->workers});
   std::string error;
-  if (side->dataplane->Start([side](PortId) { side->gone.fetch_add(1); }, &error) != 0) {
+  if (side->dataplane->Start([side](PortId) { side->gone.fetch_add(1); }, {}, &error) != 0) {
     fprintf(stderr, "storm: %s\n", error.c_str());
     exit(1);
   }
+  side->dataplane->Run();
   for (int i = 0; i < 4; i++) {
     const int number = side->first + i;
     OpenPort(side, i, static_cast<PortId>(number), TapName(number));

@@ -109,7 +109,9 @@ export class Routes {
           query.follow === '1' && sandbox.client !== null
             ? followLog(directory, sandbox.gone.signal, options)
             : readLog(directory, options)
-        return await reply.type('application/octet-stream').send(Readable.from(records, { objectMode: false }))
+        return await reply
+          .type('application/octet-stream')
+          .send(Readable.from(records, { objectMode: false }))
       },
     )
     http.get('/v1/fdb', () => fdbRows(dataplane.fdbEntries(), recordOf, netdb))

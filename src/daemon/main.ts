@@ -19,6 +19,7 @@ import {
 import { Controller } from '../network/controller.ts'
 import { Endpoints } from '../network/endpoints.ts'
 import { Netdb } from '../netdb/table.ts'
+import { listInits } from '../sandbox/spawn-init.ts'
 import { VERSION } from '../version.ts'
 import { type Config, loadConfig } from './config.ts'
 import { takeLock } from './lock.ts'
@@ -65,7 +66,10 @@ async function start(config: Config, undo: Undo, requestEnd: () => void): Promis
   const dataplane = new Dataplane({ address: underlay.address, vxlanPort, workers })
   // Ports go before there is a controller only if there are none.
   const parts: { controller?: Controller } = {}
-  await startDataplane(dataplane, underlay, vxlanPort, (port) => parts.controller?.onPortGone(port))
+  // Sandboxes of an earlier daemon keep its sockets, and what has arrived there since it ended.
+  const keepers = (await listInits(config.stateDir)).map(({ pid }) => pid)
+  const onPortGone = (port: number) => parts.controller?.onPortGone(port)
+  await startDataplane(dataplane, underlay, vxlanPort, onPortGone, keepers)
   undo.push(() => {
     dataplane.stop()
   })
@@ -95,12 +99,21 @@ async function start(config: Config, undo: Undo, requestEnd: () => void): Promis
     facts: () => networkFacts?.facts,
   })
   const { runDir, stateDir } = config
-  const controller = new Controller({ endpoints, clock: systemClock, log, runDir, stateDir })
+  const keep = (): readonly number[] => dataplane.underlayDescriptors()
+  const controller = new Controller({
+    endpoints,
+    clock: systemClock,
+    log,
+    runDir,
+    stateDir,
+    keep,
+  })
   parts.controller = controller
   undo.push(() => {
     controller.close()
   })
   await controller.adoptAll()
+  dataplane.run()
   networkFacts?.follow()
   undo.push(() => networkFacts?.close())
 
@@ -176,9 +189,10 @@ async function startDataplane(
   underlay: UnderlayInterface,
   port: number,
   onPortGone: (port: number) => void,
+  keepers: readonly number[],
 ): Promise<void> {
   try {
-    dataplane.start(onPortGone)
+    dataplane.start(onPortGone, keepers)
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
     const holder = (await udpPortHolder(underlay.address, port)) ?? 'another process'

@@ -37,7 +37,9 @@ export interface NativeResult {
 }
 
 export interface NativeDataplane {
-  start(onPortGone: (port: number) => void): void
+  start(onPortGone: (port: number) => void, keepers: readonly number[]): void
+  underlayDescriptors(): number[]
+  run(): void
   stop(): void
   openTap(port: number, descriptor: number): void
   openMemory(port: number): boolean

@@ -93,13 +93,24 @@ export class Dataplane {
   }
 
   /**
-   * Binds the sockets and starts the workers.
+   * Binds the sockets. Nothing is taken from them before run().
    *
    * @param onPortGone called when a port's interface was deleted under it; it is still to be closed
+   * @param keepers PIDs of inits that may keep the sockets of an earlier daemon; these are used first
    * @throws an Error with the errno's name as `code`: EADDRINUSE, EADDRNOTAVAIL, ...
    */
-  start(onPortGone: (port: PortId) => void): void {
-    this.#native.start(onPortGone)
+  start(onPortGone: (port: PortId) => void, keepers: readonly number[] = []): void {
+    this.#native.start(onPortGone, keepers)
+  }
+
+  /** Starts the workers: when the tables are programmed, for datagrams may be waiting. Once. */
+  run(): void {
+    this.#native.run()
+  }
+
+  /** The sockets on the VXLAN port: what an init is given to keep while no daemon runs. */
+  underlayDescriptors(): readonly number[] {
+    return this.#native.underlayDescriptors()
   }
 
   /** Ends the workers and closes all ports. May be called again. */

@@ -27,6 +27,8 @@ export interface ControllerOptions {
   /** Control sockets of the inits: short, a unix socket's path has 107 bytes. */
   readonly runDir: string
   readonly stateDir: string
+  /** Descriptors that outlive the daemon with its sandboxes: the sockets on the VXLAN port. */
+  readonly keep: () => readonly number[]
 }
 
 /** One network that a sandbox is to be on. */
@@ -299,7 +301,7 @@ export class Controller {
     const directory = this.directoryOf(sandbox)
     const socket = this.#socketOf(sandbox.spec)
     await this.#store.write(sandbox.spec)
-    const common = { binary: weftInit(), directory, socket }
+    const common = { binary: weftInit(), directory, socket, keep: this.#options.keep() }
     const init =
       request.kind === 'run'
         ? await spawnInit({

@@ -23,6 +23,8 @@ interface CommonOptions {
   readonly directory: string
   /** Path that its control socket shall have; absolute, at most 107 bytes. */
   readonly socket: string
+  /** Descriptors that init shall keep open, from descriptor 4 on, and do nothing with. */
+  readonly keep?: readonly number[] | undefined
 }
 
 /** New namespaces, and one command that runs in them when it is told to. */
@@ -56,7 +58,7 @@ const READY_FD = 3
 export async function spawnInit(options: RunOptions | HoldOptions): Promise<InitProcess> {
   const launcher = spawn(options.binary, initArguments(options), {
     detached: true,
-    stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+    stdio: ['ignore', 'ignore', 'ignore', 'pipe', ...(options.keep ?? [])],
     ...(options.mode === 'run' && options.env !== undefined ? { env: options.env } : {}),
   })
   launcher.unref()
@@ -81,7 +83,9 @@ export async function spawnInit(options: RunOptions | HoldOptions): Promise<Init
 
 function initArguments(options: RunOptions | HoldOptions): string[] {
   const { directory, socket } = options
+  const keep = options.keep?.length ?? 0
   const common = ['--dir', directory, '--sock', socket, '--ready-fd', `${READY_FD}`]
+  if (keep > 0) common.push('--keep', `${keep}`)
   if (options.mode === 'hold') {
     const target = 'pid' in options ? ['--pid', `${options.pid}`] : ['--netns', options.netns]
     return ['hold', ...common, ...target]

@@ -104,12 +104,12 @@ async function arrivals(lab: Lab): Promise<Arrival[]> {
   })
 }
 
-const OUTAGE_MS = 700
+/** Long enough that waiting for the other side's next attempt would take longer than is allowed. */
+const OUTAGE_MS = 3000
 
 async function survives(t: Test, lab: Lab, host: string, sandbox: Sandbox): Promise<void> {
   const before = await picture(lab, sandbox)
   const killed = lab.daemonPid(host)
-  const killedAt = Date.now()
   await lab.lab('kill', host)
   t.equal(processOf(killed), null, 'the daemon is gone')
   t.ok(existsSync(lab.directories(host).socket), 'its socket is still there')
@@ -128,10 +128,10 @@ async function survives(t: Test, lab: Lab, host: string, sandbox: Sandbox): Prom
   }
   const echo = await continued('echo')
   t.ok(echo < 1000, `what goes both ways continues ${echo} ms after the start`)
-  // A host that only receives waits for the other side's retransmission timer, which has doubled
-  // with each attempt: as long again as the outage, at most.
+  // The other side's retransmission timer doubles with each attempt, but what it sent meanwhile has
+  // waited in the socket that the sandbox's init keeps.
   const push = await continued('push')
-  t.ok(push < restarted - killedAt + 1000, `what only comes continues ${push} ms after the start`)
+  t.ok(push < 1000, `what only comes continues ${push} ms after the start`)
 }
 
 /** What must be the same under the next daemon. */
