@@ -399,6 +399,11 @@ t.test('the gateway answers for itself', async (t) => {
       expect: drop('gateway_malformed'),
     },
     {
+      title: 'IPv4 that is shorter than its header',
+      frame: v4(ping(8), { totalLength: 19 }),
+      expect: drop('gateway_malformed'),
+    },
+    {
       title: 'IPv6 that contradicts the frame',
       frame: v6(ping6(128)).slice(0, 60),
       expect: drop('gateway_malformed'),
@@ -618,6 +623,7 @@ t.test('MTU', async (t) => {
     ping: out(c.mac, ipv4({ from: a.ip, to: c.ip }, icmp({ type: 8 }, pattern(1423)))),
     fragment: sized(1472, { fragment: { offset: 0, more: true } }),
     v6: sized6(1451),
+    ping6: out(c.mac, ipv6({ from: a.ip6, to: c.ip6 }, icmp6({ type: 128 }, pattern(1450)))),
     group6: sized6(1451, { ip: 'ff02::fb', mac: '33:33:00:00:00:fb' }),
     fragment6: out(c.mac, ipv6({ from: a.ip6, to: c.ip6 }, fragment6({ more: true }, dgram(1448)))),
     routed: out(blue1.mac, ipv4({ from: a.ip, to: d.ip }, dgram(1451 - 28))),
@@ -668,6 +674,11 @@ t.test('MTU', async (t) => {
     },
     { title: 'IPv6, one byte more', frame: large.v6, expect: told(error6(tooBig6, large.v6)) },
     {
+      title: 'IPv6, a ping',
+      frame: large.ping6,
+      expect: told(error6(tooBig6, large.ping6)),
+    },
+    {
       title: 'IPv6, a first fragment',
       frame: large.fragment6,
       expect: told(error6(tooBig6, large.fragment6)),
@@ -711,7 +722,9 @@ t.test('MTU', async (t) => {
     ...[3, 4, 5, 11, 12].map((type) =>
       silent(`no error about an ICMP error (type ${type})`, v4(icmp({ type }, big))),
     ),
-    silent('about an ICMPv6 error', v6(icmp6({ type: 1 }, big))),
+    ...[1, 2, 3, 4, 127].map((type) =>
+      silent(`about an ICMPv6 error (type ${type})`, v6(icmp6({ type }, big))),
+    ),
     silent('about an ICMP header cut short', padded(v4(data(1, pattern(7))), 1500)),
     silent('about a later fragment', v4(data(17, big), { fragment: { offset: 64, more: true } })),
     silent('about a later fragment of IPv6', v6(fragment6({ offset: 64 }, data(17, big)))),
