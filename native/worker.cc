@@ -1,6 +1,7 @@
 #include "worker.h"
 
 #include <pthread.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -19,6 +20,9 @@ namespace {
 // until the flush.
 constexpr int kPortBatch = 32;
 constexpr int kEventBatch = 64;
+// A TAP's queue holds 1000 frames: some ten milliseconds at full rate. Processes that come and go
+// beside it must not keep a worker waiting for longer than that.
+constexpr int kNice = -10;
 
 uint64_t NowNs() {
   timespec now;
@@ -87,6 +91,8 @@ void Worker::Forget(const Port& port) {
 }
 
 void Worker::Run() {
+  // Best effort: without CAP_SYS_NICE it stays as it is.
+  setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNice);
   epoll_event events[kEventBatch];
   while (!stopping_.load(std::memory_order_acquire)) {
     const int count = epoll_wait(epoll_, events, kEventBatch, -1);

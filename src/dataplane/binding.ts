@@ -4,6 +4,7 @@
 // passes here.
 
 import { createRequire } from 'node:module'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { WeftError, messageOf } from '../errors.ts'
 import { bytesToIpv4, type Ipv4Address } from '../net/ipv4-address.ts'
 import { bytesToIpv6 } from '../net/ipv6-address.ts'
@@ -189,6 +190,12 @@ export class Dataplane {
   /** Memory mode: one datagram (from the VXLAN header on) from another host. */
   injectFromUnderlay(source: Ipv4Address, bytes: Uint8Array, nowNs: bigint): NativeResult {
     return this.#native.injectFromUnderlay(vtepNumber(source), bytes, nowNs)
+  }
+
+  /** Settles when all that was closed and replaced so far is freed: a TAP that is gone is gone in the kernel. */
+  async settled(): Promise<void> {
+    // Every worker lets go within a batch; a worker that does not for so long is beyond waiting for.
+    for (let tries = 0; tries < 500 && this.#native.collect() > 0; tries++) await sleep(2)
   }
 
   // What readers may still look at is freed later: workers let go of it within a batch, some microseconds.

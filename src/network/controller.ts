@@ -340,6 +340,8 @@ export class Controller {
     for (const endpoint of sandbox.endpoints.splice(0)) endpoints.detach(endpoint)
     sandbox.client?.close()
     sandbox.client = null
+    // Who asked for the end may want the interface's name again at once.
+    await endpoints.settled()
     await rm(this.#socketOf(sandbox.spec), { force: true })
     await this.#noteExit(sandbox)
     const { name } = sandbox.spec

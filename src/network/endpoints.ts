@@ -144,6 +144,11 @@ export class Endpoints {
     this.#byPort.delete(endpoint.port)
   }
 
+  /** Settles when the interfaces of detached endpoints are closed on our side. */
+  settled(): Promise<void> {
+    return this.#options.dataplane.settled()
+  }
+
   /** The endpoint behind a port. */
   ofPort(port: PortId): OpenEndpoint | undefined {
     return this.#byPort.get(port)
