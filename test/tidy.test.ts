@@ -22,20 +22,35 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   net: [],
   // Records are made of values; how they are stored or sent is others' knowledge.
   netdb: ['net'],
+  // Who is alive, and how records travel; sockets, keys and files are cluster's.
+  gossip: ['net', 'netdb'],
   // A facts file is one more source of records.
   facts: ['net', 'netdb'],
   // Rows derive from records, whatever wrote them: it must not know the facts file or gossip.
   dataplane: ['net', 'netdb'],
   // Changes the kernel as it is told; knows addresses, not why.
   linux: ['net'],
+  // This host's place in a cluster: keys, tokens, sockets, what it remembers. Deciding who is alive is gossip's.
+  cluster: ['gossip', 'linux', 'net', 'netdb'],
   // weft-init's client: starts it by way of linux.
   sandbox: ['linux', 'net'],
   // Endpoints and sandboxes of this host: where kernel, data plane and records are brought together.
   network: ['dataplane', 'facts', 'linux', 'net', 'netdb', 'sandbox'],
   // Requests → verbs of network and reads of the tables. Its client half needs only its own types.
-  api: ['dataplane', 'facts', 'linux', 'net', 'netdb', 'network', 'sandbox'],
+  api: ['cluster', 'dataplane', 'facts', 'gossip', 'linux', 'net', 'netdb', 'network', 'sandbox'],
   // The composition root: makes everything and hands it to each other.
-  daemon: ['api', 'dataplane', 'facts', 'linux', 'net', 'netdb', 'network', 'sandbox'],
+  daemon: [
+    'api',
+    'cluster',
+    'dataplane',
+    'facts',
+    'gossip',
+    'linux',
+    'net',
+    'netdb',
+    'network',
+    'sandbox',
+  ],
   // Builds hosts around daemons: knows where a daemon keeps its files and how to ask it.
   lab: ['api', 'daemon', 'facts', 'linux', 'net'],
   // Builds two labs and measures between their sandboxes; how a lab is made and ended is lab's knowledge.
@@ -76,8 +91,8 @@ const CONFINED: readonly {
     allowed: /^src\/cli\//,
   },
   {
-    what: 'what decides does no I/O: net, netdb and facts run by the hundred in one test process',
-    in: /^src\/(net|netdb|facts)\/.*\.ts$/,
+    what: 'what decides does no I/O: net, netdb, gossip and facts run by the hundred in one test process',
+    in: /^src\/(net|netdb|gossip|facts)\/.*\.ts$/,
     pattern:
       /['"]node:(fs|fs\/promises|net|dgram|dns|http|https|tls|child_process|worker_threads|timers|timers\/promises)['"]/,
     // The thin adapter that reads and watches the file.
@@ -85,7 +100,7 @@ const CONFINED: readonly {
   },
   {
     what: 'what decides takes time and chance as arguments: src/clock.ts',
-    in: /^src\/(net|netdb|facts)\/.*\.ts$/,
+    in: /^src\/(net|netdb|gossip|facts)\/.*\.ts$/,
     pattern:
       /\b(setTimeout|setInterval|setImmediate|Date\.now|performance\.now|Math\.random|randomUUID|randomBytes)\(|\bnew Date\(\)/,
     allowed: /^src\/facts\/watch-facts\.ts$/,
