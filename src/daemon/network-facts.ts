@@ -121,7 +121,8 @@ function requireSelf(
   facts: Facts,
   { path, self }: Pick<NetworkFactsOptions, 'path' | 'self'>,
 ): void {
-  if (facts.members.some(({ name }) => name === self)) return
+  // Without members the hosts are those of the cluster.
+  if (facts.members.length === 0 || facts.members.some(({ name }) => name === self)) return
   const known = facts.members.map(({ name }) => name).join(', ')
   throw new WeftError(
     'invalid_argument',

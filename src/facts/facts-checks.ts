@@ -34,8 +34,8 @@ export interface LocatedFacts {
   readonly members: readonly Located<MemberFact>[]
   readonly networks: readonly Located<NetworkFact>[]
   readonly endpoints: readonly Located<EndpointFact>[]
-  /** Names in the file, also of entries that are not among the above because they are malformed. */
-  readonly memberNames: ReadonlySet<string>
+  /** Names in the file, also of entries that are not among the above because they are malformed. No members: undefined. */
+  readonly memberNames: ReadonlySet<string> | undefined
   readonly networkNames: ReadonlySet<string>
 }
 
@@ -138,7 +138,7 @@ function checkNetworks(networks: readonly Located<NetworkFact>[], out: Reporter)
 function checkLearning({ networks, memberNames }: LocatedFacts, out: Reporter): void {
   for (const { path, value } of networks) {
     for (const [index, name] of value.learning.entries()) {
-      if (memberNames.has(name)) continue
+      if (memberNames?.has(name) === true) continue
       out.report(
         [...path, 'learning', index],
         `there is no member '${name}'; add it to members with its vtep`,
@@ -249,7 +249,8 @@ function checkEndpoints(facts: LocatedFacts, out: Reporter): void {
     }
   }
   for (const { path, value: endpoint } of facts.endpoints) {
-    checkReference('host', 'member', endpoint.host, facts.memberNames, path, out)
+    if (facts.memberNames !== undefined)
+      checkReference('host', 'member', endpoint.host, facts.memberNames, path, out)
     checkReference('network', 'network', endpoint.network, facts.networkNames, path, out)
     claimWhatIsUnique(endpoint, path, claims)
     if (!isUnicastMac(endpoint.mac)) {

@@ -13,6 +13,7 @@ import type { Vni } from '../net/vni.ts'
  * network no address and no MAC is held twice.
  */
 export interface Facts {
+  /** Empty: the hosts are those of the cluster, and endpoints of other hosts are reservations of theirs. */
   readonly members: readonly MemberFact[]
   readonly networks: readonly NetworkFact[]
   readonly endpoints: readonly EndpointFact[]

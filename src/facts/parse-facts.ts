@@ -50,7 +50,11 @@ export function parseFacts(text: string, file: string): FactsResult {
       value: completeEndpoint(value),
     })),
   }
-  const names = { memberNames: members.names, networkNames: networks.names }
+  const names = {
+    // Without the section the hosts are the cluster's, and nobody knows beforehand which those are.
+    memberNames: Object.hasOwn(top, 'members') ? members.names : undefined,
+    networkNames: networks.names,
+  }
   if (sections) checkFacts({ ...complete, ...names }, reporter)
   if (problems.length > 0) return { ok: false, error: new FactsError(file, problems) }
   return {
@@ -80,11 +84,6 @@ function readTop(source: YamlSource, problems: FactsProblem[]): Readonly<Record<
   for (const key of Object.keys(source.value)) {
     if ((SECTION_NAMES as readonly string[]).includes(key)) continue
     problems.push({ ...source.placeOfKey([key]), message: unknownKey(key, SECTION_NAMES) })
-  }
-  if (!Object.hasOwn(source.value, 'members')) {
-    const message =
-      "'members' is missing; write a list of the hosts, as in - { name: h1, vtep: 172.31.1.11 }"
-    problems.push({ ...source.placeOf([]), message })
   }
   return source.value
 }

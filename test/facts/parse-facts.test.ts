@@ -123,6 +123,7 @@ t.test('what may be left out may be left out', async (t) => {
     networks: [],
     endpoints: [],
   })
+  t.same(good('networks:\n'), { members: [], networks: [], endpoints: [] }, "the cluster's hosts")
   t.same(good('members:\nnetworks:\nendpoints:\n'), { members: [], networks: [], endpoints: [] })
   t.equal(good(withNetwork(SUBNET)).networks[0]?.mtu, undefined)
 })
@@ -148,11 +149,6 @@ t.test('each mistake is one line: place, fault, advice', async (t) => {
     // The document.
     ['an empty file', '»', 'the file is empty; write the sections members, networks, endpoints'],
     ['a list', '»- a\n', 'the file is not a map; write the sections members, networks, endpoints'],
-    [
-      'no members',
-      '»networks: []\n',
-      "'members' is missing; write a list of the hosts, as in - { name: h1, vtep: 172.31.1.11 }",
-    ],
     [
       'an unknown section, misspelt',
       'members: []\n»network: []\n',
