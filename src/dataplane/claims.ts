@@ -2,15 +2,21 @@
 //
 // Two records may claim one row (the same MAC on two hosts, after a partition). The older claim has it; when that goes, the
 // next one gets it. So the native tables depend on the records that stand, not on the order in which they came.
+// A record that is written again keeps the time of its claim: whoever restarts or refutes loses nothing by it.
 
-import { compareVersions } from '../netdb/merge.ts'
-import type { Version } from '../netdb/record.ts'
 import { encodePut, encodeRemove } from './batch.ts'
 import { type Row, rowName } from './rows.ts'
 
+/** Of two claims the lower one has the row. */
+export interface ClaimOrder {
+  /** Lamport time. */
+  readonly claimedAt: number
+  readonly owner: string
+}
+
 interface Claim {
   readonly row: Row
-  readonly version: Version
+  readonly order: ClaimOrder
 }
 
 /** The order in which rows are put: a row stands before another leads to it. Removals go the other way. */
@@ -31,7 +37,7 @@ export class Claims {
   readonly #touched = new Set<string>()
 
   /** Replaces all that `claimant` claims; no rows: it claims nothing any more. */
-  replace(claimant: string, version: Version, rows: readonly Row[]): void {
+  replace(claimant: string, order: ClaimOrder, rows: readonly Row[]): void {
     for (const row of this.#byClaimant.get(claimant) ?? []) {
       const name = rowName(row)
       const claims = this.#byRow.get(name)
@@ -45,7 +51,7 @@ export class Claims {
       const name = rowName(row)
       let claims = this.#byRow.get(name)
       if (claims === undefined) this.#byRow.set(name, (claims = new Map<string, Claim>()))
-      claims.set(claimant, { row, version })
+      claims.set(claimant, { row, order })
       this.#touched.add(name)
     }
   }
@@ -78,14 +84,19 @@ export class Claims {
     let best: Claim | undefined
     let bestClaimant = ''
     for (const [claimant, claim] of this.#byRow.get(name) ?? []) {
-      // Two records of one version are a writer's mistake; which one has the row must not depend on it.
-      const older =
+      // Two claims of one owner at one time are its mistake; which one has the row must not depend on who asks.
+      const lower =
         best === undefined ||
-        (compareVersions(claim.version, best.version) || (claimant < bestClaimant ? -1 : 1)) < 0
-      if (older) [best, bestClaimant] = [claim, claimant]
+        (compareClaims(claim.order, best.order) || (claimant < bestClaimant ? -1 : 1)) < 0
+      if (lower) [best, bestClaimant] = [claim, claimant]
     }
     return best?.row
   }
+}
+
+function compareClaims(a: ClaimOrder, b: ClaimOrder): number {
+  if (a.claimedAt !== b.claimedAt) return a.claimedAt - b.claimedAt
+  return a.owner < b.owner ? -1 : a.owner > b.owner ? 1 : 0
 }
 
 function rank(row: Row): number {

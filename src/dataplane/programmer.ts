@@ -7,7 +7,7 @@
 import type { LiveRecord, NetdbRecord } from '../netdb/record.ts'
 import { recordName } from '../netdb/record.ts'
 import type { Change, Netdb } from '../netdb/table.ts'
-import { Claims } from './claims.ts'
+import { type ClaimOrder, Claims } from './claims.ts'
 import { type View, endpointRows, memberRows, networkRows } from './derive.ts'
 import { RecordNumbers } from './record-numbers.ts'
 import type { PortId, RecordNumber, Row } from './rows.ts'
@@ -120,6 +120,9 @@ export class Programmer {
       case 'member':
         this.#markEndpointsOf(record.key)
         break
+      case 'node':
+      case 'cluster':
+        break
     }
   }
 
@@ -149,15 +152,12 @@ export class Programmer {
     for (const endpoint of endpoints) this.#dirtyRecords.set(recordName(endpoint), endpoint)
   }
 
-  #claimRecord({ kind, key, version }: NetdbRecord): void {
-    const name = recordName({ kind, key })
+  #claimRecord(record: NetdbRecord): void {
+    const name = recordName(record)
     // Not the record that the change spoke of: a later one may stand by now.
     const current = this.#netdb.find(name)
-    this.#claims.replace(
-      name,
-      current?.version ?? version,
-      current === undefined ? [] : this.#rowsOf(current),
-    )
+    const rows = current === undefined ? [] : this.#rowsOf(current)
+    this.#claims.replace(name, claimOf(current ?? record), rows)
     if (current === undefined) this.#numbers.forget(name)
   }
 
@@ -172,6 +172,9 @@ export class Programmer {
       case 'network':
       case 'subnet':
         return [] // gathered in #claimNetwork
+      case 'node':
+      case 'cluster':
+        return [] // for others than the data plane
     }
   }
 
@@ -179,20 +182,24 @@ export class Programmer {
     const claimant = `gathered/${key}`
     const network = this.#netdb.get('network', key)
     if (network === undefined || !this.#active.has(key)) {
-      this.#claims.replace(claimant, { lamport: 0, writer: '' }, [])
+      this.#claims.replace(claimant, OF_THE_NETWORK, [])
       return
     }
     const subnets = this.#subnets.get(key)?.values() ?? []
     const endpoints = this.#endpoints.get(key)?.values() ?? []
-    this.#claims.replace(
-      claimant,
-      network.version,
-      networkRows({ network, subnets, endpoints }, this.#view),
-    )
+    const rows = networkRows({ network, subnets, endpoints }, this.#view)
+    this.#claims.replace(claimant, OF_THE_NETWORK, rows)
   }
 }
 
-function keep<R extends { readonly key: string }>(
+/** No endpoint takes a gateway's address: the network's own rows stand before all claims. */
+const OF_THE_NETWORK: ClaimOrder = { claimedAt: -1, owner: '' }
+
+function claimOf({ kind, owner, value }: NetdbRecord): ClaimOrder {
+  return { claimedAt: kind === 'endpoint' && value !== null ? value.claimedAt : 0, owner }
+}
+
+function keep<R extends NetdbRecord>(
   index: Map<string, Map<string, R>>,
   network: string,
   record: R,
@@ -200,7 +207,8 @@ function keep<R extends { readonly key: string }>(
 ): void {
   let inner = index.get(network)
   if (inner === undefined) index.set(network, (inner = new Map<string, R>()))
-  if (present) inner.set(record.key, record)
-  else inner.delete(record.key)
+  // By name: two hosts may have an endpoint of one key.
+  if (present) inner.set(recordName(record), record)
+  else inner.delete(recordName(record))
   if (inner.size === 0) index.delete(network)
 }

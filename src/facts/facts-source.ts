@@ -1,10 +1,13 @@
-// The facts file as a source of records: what it says of others is put into netdb as if they had said it.
+// The facts file as a source of records: what it says of others is assumed, until they say it themselves.
 
 import { createHash } from 'node:crypto'
-import { type Kind, type NetdbRecord, type ValueOf, recordName } from '../netdb/record.ts'
+import { type Kind, type ValueOf, recordName } from '../netdb/record.ts'
 import type { Netdb } from '../netdb/table.ts'
 import { cidrContains } from '../net/cidr.ts'
 import type { EndpointFact, Facts } from './facts.ts'
+
+/** What a facts file does not say of a member. */
+const UNTOLD = { vxlanPort: null, version: null, underlayMtuBytes: null, routes: [] }
 
 /** A fact as a record without its version. */
 type Statement = { [K in Kind]: { kind: K; key: string; owner: string; value: ValueOf[K] } }[Kind]
@@ -16,7 +19,8 @@ type Statement = { [K in Kind]: { kind: K; key: string; owner: string; value: Va
 export function statementsOf(facts: Facts, self: string): Statement[] {
   const statements: Statement[] = []
   for (const { name, vtep } of facts.members) {
-    statements.push({ kind: 'member', key: name, owner: name, value: { name, vtep } })
+    const value = { ...UNTOLD, name, vtep }
+    statements.push({ kind: 'member', key: name, owner: name, value })
   }
   for (const network of facts.networks) {
     const id = networkIdOf(network.name)
@@ -38,7 +42,9 @@ export function statementsOf(facts: Facts, self: string): Statement[] {
       statements.push({ kind: 'subnet', key: String(vni), owner: self, value })
     }
   }
-  for (const endpoint of facts.endpoints) {
+  // Without members the hosts are those of the cluster: they tell of their endpoints themselves.
+  const told = facts.members.length === 0 ? [] : facts.endpoints
+  for (const endpoint of told) {
     const subnet = subnetOf(facts, endpoint)
     if (endpoint.host === self || subnet === undefined) continue
     const { host, network, name, mac, ip, ip6 } = endpoint
@@ -49,6 +55,7 @@ export function statementsOf(facts: Facts, self: string): Statement[] {
       mac,
       ip,
       ip6: ip6 ?? null,
+      claimedAt: 0, // before all that is claimed while weft runs
     }
     statements.push({ kind: 'endpoint', key: `${host}.${network}.${name}`, owner: host, value })
   }
@@ -77,22 +84,18 @@ export class FactsSource {
     this.#self = self
   }
 
-  /** Puts what is new or different, removes what is not there any more, leaves the rest untouched. */
+  /** Assumes what is new or different, not any more what is not there, leaves the rest untouched. */
   apply(facts: Facts): void {
     const next = new Map(statementsOf(facts, this.#self).map((s) => [recordName(s), s]))
     for (const [name, statement] of this.#current) {
-      if (!next.has(name)) this.#netdb.remove(statement.kind, statement.key)
+      if (!next.has(name)) this.#netdb.unassume(statement.kind, statement.key, statement.owner)
     }
     for (const [name, statement] of next) {
       const held = this.#current.get(name)
       if (held !== undefined && JSON.stringify(held) === JSON.stringify(statement)) continue
-      this.#netdb.merge(this.#written(statement))
+      this.#netdb.assume(statement.kind, statement.key, statement.owner, statement.value)
     }
     this.#current = next
-  }
-
-  #written(statement: Statement): NetdbRecord {
-    return { ...statement, version: this.#netdb.nextVersion() }
   }
 }
 

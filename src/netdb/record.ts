@@ -13,13 +13,34 @@ export interface Version {
   readonly writer: string
 }
 
-/** A host as the others see it. Key: the member's id. */
+/** A host as it describes itself. Owned; key: the member's id. null: not told, as of a member of a facts file. */
 export interface MemberValue {
   readonly name: string
   readonly vtep: Ipv4Address
+  readonly vxlanPort: number | null
+  /** The weft version that it runs. */
+  readonly version: string | null
+  readonly underlayMtuBytes: number | null
+  /** Subnets that its kernel routes, as CIDRs: an overlay subnet may not cover them. */
+  readonly routes: readonly string[]
 }
 
-/** A network, without its subnets: those change on their own. Key: the network's id. */
+export type Availability = 'active' | 'pause' | 'drain'
+
+/** What was decided about a host, by anyone: it holds when the host is dead, too. Shared; key: the member's id. */
+export interface NodeValue {
+  /** Removed from the cluster: what it owns is dropped and not taken any more. */
+  readonly expelled: boolean
+  readonly availability: Availability
+  readonly labels: Readonly<Record<string, string>>
+}
+
+/** What the cluster itself needs to be the same everywhere. Shared; key: `join-secret`, `key/<id>`. Only src/cluster reads it. */
+export interface ClusterValue {
+  readonly value: string
+}
+
+/** A network, without its subnets: those change on their own. Shared; key: the network's id. */
 export interface NetworkValue {
   readonly name: string
   /** Of the overlay, in bytes; null: each host's own underlay MTU - 50. */
@@ -28,7 +49,7 @@ export interface NetworkValue {
   readonly learning: readonly string[]
 }
 
-/** One subnet of a network: one L2 segment, one VNI. Key: the VNI. */
+/** One subnet of a network: one L2 segment, one VNI. Shared; key: the VNI. */
 export interface SubnetValue {
   readonly network: string
   readonly vni: Vni
@@ -39,7 +60,7 @@ export interface SubnetValue {
   readonly gateway6: Ipv6Address | null
 }
 
-/** A sandbox's attachment to one network, on the host that owns the record. Key: the endpoint's id. */
+/** A sandbox's attachment to one network, on the host that owns the record. Owned; key: the endpoint's id. */
 export interface EndpointValue {
   readonly network: string
   readonly vni: Vni
@@ -47,10 +68,14 @@ export interface EndpointValue {
   readonly mac: MacAddress
   readonly ip: Ipv4Address
   readonly ip6: Ipv6Address | null
+  /** Lamport time since when it has these addresses: of two that claim one, the lower (claimedAt, owner) keeps it. */
+  readonly claimedAt: number
 }
 
 export interface ValueOf {
   readonly member: MemberValue
+  readonly node: NodeValue
+  readonly cluster: ClusterValue
   readonly network: NetworkValue
   readonly subnet: SubnetValue
   readonly endpoint: EndpointValue
@@ -58,10 +83,15 @@ export interface ValueOf {
 
 export type Kind = keyof ValueOf
 
+/** What a writer says of a fact: since when an endpoint claims its addresses is for netdb to say. */
+export type Written<K extends Kind> = K extends 'endpoint'
+  ? Omit<EndpointValue, 'claimedAt'>
+  : ValueOf[K]
+
 export interface RecordOf<K extends Kind> {
   readonly kind: K
   readonly key: string
-  /** The id of the member that it stands and falls with. */
+  /** Of an owned kind: the member that it stands and falls with, its only writer. Of a shared one: who made it. */
   readonly owner: string
   readonly version: Version
   /** null: a tombstone, the fact is no longer so. */
@@ -74,7 +104,55 @@ export type NetdbRecord = { [K in Kind]: RecordOf<K> }[Kind]
 /** A record that holds. */
 export type LiveRecord<K extends Kind> = RecordOf<K> & { readonly value: ValueOf[K] }
 
+/** A record as it travels, read as far as we know its kind. */
+export interface EncodedRecord {
+  readonly name: string
+  readonly kind: string
+  readonly key: string
+  readonly owner: string
+  /** Written only by its owner. */
+  readonly owned: boolean
+  readonly version: Version
+  readonly tombstone: boolean
+  /** null: of a kind that we do not know. It is kept and relayed, and nobody is served it. */
+  readonly record: NetdbRecord | null
+  /** As its writer encoded it: the same bytes on every host. */
+  readonly encoded: Uint8Array
+}
+
+const OWNED: Readonly<Record<Kind, boolean>> = {
+  member: true,
+  node: false,
+  cluster: false,
+  network: false,
+  subnet: false,
+  endpoint: true,
+}
+
+export const KINDS = Object.keys(OWNED) as readonly Kind[]
+
+export function isKind(text: string): text is Kind {
+  return Object.hasOwn(OWNED, text)
+}
+
+/** Whether records of the kind are written only by their owner; any host writes the others. */
+export function isOwned(kind: Kind): boolean {
+  return OWNED[kind]
+}
+
+/** What names a record: the owner is part of the name of an owned one, so that nobody can write over another's. */
+export interface Named {
+  readonly kind: Kind
+  readonly key: string
+  readonly owner: string
+}
+
 /** The name of a record among all records. */
-export function recordName(record: { readonly kind: Kind; readonly key: string }): string {
-  return `${record.kind}/${record.key}`
+export function recordName({ kind, key, owner }: Named): string {
+  return nameOf(kind, key, isOwned(kind) ? owner : null)
+}
+
+/** The same for any kind; `owner` null: it is shared. Neither key nor owner has an @. */
+export function nameOf(kind: string, key: string, owner: string | null): string {
+  return owner === null || owner === key ? `${kind}/${key}` : `${kind}/${key}@${owner}`
 }
