@@ -20,6 +20,10 @@ const HTTP_STATUS = {
   already_running: 409,
   version_mismatch: 409,
   unavailable: 503,
+  token_invalid: 400,
+  join_refused: 409,
+  not_in_cluster: 409,
+  already_in_cluster: 409,
   internal: 500,
 } as const
 
