@@ -5,6 +5,7 @@
 #include "binding/convert.h"
 #include "binding/dataplane_wrap.h"
 #include "binding/descriptor_receiver.h"
+#include "binding/program_starter.h"
 
 namespace {
 
@@ -12,6 +13,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Dataplane", weft::DataplaneWrap::Define(env));
   exports.Set("counterList", weft::CounterList(env));
   exports.Set("receiveDescriptor", Napi::Function::New(env, weft::ReceiveDescriptor));
+  exports.Set("startProgram", Napi::Function::New(env, weft::StartProgram));
   return exports;
 }
 

@@ -75,6 +75,7 @@ void Dataplane::Stop() {
   for (const auto& [id, port] : ports_) open_ports_.Remove({id});
   ports_.clear();
   rcu_.Collect();
+  closer_.Wait();
 }
 
 bool Dataplane::OpenTap(PortId id, int fd, std::string* error) {
@@ -113,7 +114,7 @@ bool Dataplane::ClosePort(PortId id) {
   ports_.erase(found);
   open_ports_.Remove({id});
   if (!workers_.empty()) workers_[static_cast<size_t>(port->worker)]->Forget(*port);
-  rcu_.Retire([port] { delete port; });
+  rcu_.Retire([this, port] { closer_.Take(std::unique_ptr<Port>(port)); });
   return true;
 }
 

@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "closer.h"
 #include "counters.h"
 #include "executor.h"
 #include "io/memory_port.h"
@@ -54,7 +55,7 @@ class Dataplane {
 
   bool Apply(const uint8_t* batch, size_t length) { return tables_.Apply(batch, length); }
   // Frees what workers have let go of; returns what is left. To be called until it returns 0.
-  size_t Collect() { return rcu_.Collect(); }
+  size_t Collect() { return rcu_.Collect() + closer_.pending(); }
 
   const Tables& tables() const { return tables_; }
   uint64_t CounterSum(size_t index) const;
@@ -72,6 +73,7 @@ class Dataplane {
   void Insert(std::unique_ptr<Port> port);
 
   const Options options_;
+  Closer closer_;
   RcuDomain rcu_;
   Tables tables_{&rcu_};
   OpenPorts open_ports_{&rcu_};

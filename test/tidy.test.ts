@@ -32,7 +32,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   linux: ['net'],
   // This host's place in a cluster: keys, tokens, sockets, what it remembers. Deciding who is alive is gossip's.
   cluster: ['gossip', 'linux', 'net', 'netdb'],
-  // weft-init's client: starts it by way of linux.
+  // weft-init's client. What starts it and receives descriptors is handed in: the addon is dataplane's.
   sandbox: ['linux', 'net'],
   // Endpoints and sandboxes of this host: where kernel, data plane and records are brought together.
   network: ['dataplane', 'facts', 'linux', 'net', 'netdb', 'sandbox'],
@@ -79,10 +79,16 @@ const CONFINED: readonly {
     allowed: /^native\/(binding\/.*|addon\.cc)$/,
   },
   {
-    what: 'only src/linux and src/sandbox start processes: the one place for argv, timeouts, exit codes',
+    what: 'only src/linux starts processes by Node: the one place for argv, timeouts, exit codes',
     in: /^src\/.*\.ts$/,
     pattern: /['"](node:)?child_process['"]/,
-    allowed: /^src\/(linux|sandbox)\//,
+    allowed: /^src\/linux\//,
+  },
+  {
+    what: 'only src/sandbox has the native core start one: weft-init, and nothing that it was not made for',
+    in: /^src\/.*\.ts$/,
+    pattern: /\bstartProgram\(/,
+    allowed: /^src\/(sandbox\/spawn-init|dataplane\/binding(-types)?)\.ts$/,
   },
   {
     what: 'only src/cli prints: a daemon logs, the lab reports events, a library returns',

@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -44,7 +45,14 @@ bool OpenPipe(bool child_reads, Poller* poller, Wake wake, uint32_t index, Watch
 
 // The signal state that programs expect to start with: nothing blocked, nothing ignored.
 void ResetSignals() {
-  for (int number = 1; number < NSIG; ++number) signal(number, SIG_DFL);
+  // By the system call: glibc refuses to touch the two signals that it uses itself, and its
+  // posix_spawn leaves just those ignored in what it starts, which was us. All zero is the default
+  // action.
+  constexpr size_t kSignalSetBytes = 8;
+  const uint64_t default_action[4] = {};
+  for (int number = 1; number < NSIG; ++number) {
+    syscall(SYS_rt_sigaction, number, default_action, nullptr, kSignalSetBytes);
+  }
   sigset_t none;
   sigemptyset(&none);
   sigprocmask(SIG_SETMASK, &none, nullptr);

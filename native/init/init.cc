@@ -369,6 +369,10 @@ void Init::KillOthers() const {
 
 void Init::BeginEnding() {
   phase_ = Phase::kEnding;
+  // Before anybody is told: who hears of the end, and has closed its own descriptors, may use the
+  // interfaces' names again. The kernel takes some ten milliseconds for the last descriptor of one,
+  // which a daemon with others to serve had better spend here.
+  taps_.CloseAll();
   ending_deadline_ms_ = NowMs(CLOCK_MONOTONIC) + kEndingMs;
   for (Client& client : clients_) {
     if (client.state == Client::State::kWatch) TellEnd(&client);

@@ -68,6 +68,7 @@ class Init {
   bool TakeExecSpec(Client* client);
   Error Answer(Client* client, const Request& request);
   Error AnswerTap(Client* client, const char* interface);
+  Error AnswerLink(Client* client, const Request& request);
   Error AnswerStart(Client* client);
   Error AnswerAttach(Client* client, const Request& request);
   Error CheckStartable() const;

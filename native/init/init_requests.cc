@@ -66,6 +66,11 @@ Error Init::Answer(Client* client, const Request& request) {
       if (Error error = taps_.Drop(request.interface)) return error;
       SendLine(client, "ok");
       return {};
+    case Request::Kind::kLink:
+    case Request::Kind::kAddress:
+    case Request::Kind::kRoute:
+    case Request::Kind::kUp:
+      return AnswerLink(client, request);
     case Request::Kind::kStart:
       return AnswerStart(client);
     case Request::Kind::kSignal:
@@ -107,6 +112,25 @@ Error Init::AnswerTap(Client* client, const char* interface) {
   // A reply that still waits would be overtaken; no client has a reason to let one wait.
   if (client->stream.waiting() > 0 || !SendDescriptor(client->stream.fd(), fd)) Drop(client);
   return {};
+}
+
+Error Init::AnswerLink(Client* client, const Request& request) {
+  // Only what was made here: the namespace may be the host's.
+  if (!taps_.Has(request.interface)) {
+    return Error::Of(kNotFound, "no interface '%s' is held here", request.interface);
+  }
+  Error error;
+  if (request.kind == Request::Kind::kLink) {
+    error = SetLink(request.interface, request.mac, request.number);
+  } else if (request.kind == Request::Kind::kAddress) {
+    error = AddAddress(request.interface, request.prefix);
+  } else if (request.kind == Request::Kind::kRoute) {
+    error = ReplaceRoute(request.interface, request.prefix, request.gateway);
+  } else {
+    error = BringUp(request.interface);
+  }
+  if (!error) SendLine(client, "ok");
+  return error;
 }
 
 Error Init::CheckStartable() const {

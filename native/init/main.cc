@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../kept_descriptors.h"
 #include "error.h"
 #include "init.h"
 #include "launcher.h"
@@ -21,9 +22,6 @@ constexpr int kOwnFailure = 125;
 constexpr int kNotExecutable = 126;
 constexpr int kCommandNotFound = 127;
 constexpr int kUsage = 2;
-
-// As in io/kept_sockets.h: a socket for each worker of the daemon.
-constexpr int kMostKept = 64;
 
 constexpr char kUsageText[] =
     "usage: weft-init run --dir DIR --sock PATH --ready-fd N [--keep N] --hostname NAME [--cwd DIR]"
@@ -95,19 +93,19 @@ int ParseNumber(const char* text) {
 // nothing else of what it may have left open: init would hold it open for the life of the sandbox.
 // Returns the ready descriptor, or -1.
 int KeepDescriptors(const char* ready_fd, const char* keep) {
-  constexpr int kReadyFd = 3;
   const int kept = keep == nullptr ? 0 : ParseNumber(keep);
   const int fd = ParseNumber(ready_fd);
   if (kept < 0 || kept > kMostKept) return -1;
-  if (fd < kReadyFd) return -1;
-  if (fd == kReadyFd ? fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 : dup3(fd, kReadyFd, O_CLOEXEC) < 0) {
+  if (fd < kReadyDescriptor) return -1;
+  if (fd == kReadyDescriptor ? fcntl(fd, F_SETFD, FD_CLOEXEC) != 0
+                             : dup3(fd, kReadyDescriptor, O_CLOEXEC) < 0) {
     return -1;
   }
-  for (int number = kReadyFd + 1; number <= kReadyFd + kept; number++) {
+  for (int number = kFirstKeptDescriptor; number < kFirstKeptDescriptor + kept; number++) {
     if (fcntl(number, F_SETFD, FD_CLOEXEC) != 0) return -1;
   }
-  syscall(SYS_close_range, kReadyFd + 1 + kept, ~0U, 0);
-  return kReadyFd;
+  syscall(SYS_close_range, kFirstKeptDescriptor + kept, ~0U, 0);
+  return kReadyDescriptor;
 }
 
 // Lets go of the starter's session, directory and standard streams.

@@ -1,6 +1,8 @@
 // What a client may ask for: parsing.
 #include "request.h"
 
+#include <arpa/inet.h>
+
 #include <charconv>
 #include <csignal>
 #include <cstring>
@@ -46,6 +48,60 @@ Error ParseInterface(std::string_view word, Request* request) {
   return {};
 }
 
+// An address of either family, `text` alone. False for anything else.
+bool ParseAddress(std::string_view text, IpPrefix* address) {
+  char string[INET6_ADDRSTRLEN];
+  if (text.size() >= sizeof(string)) return false;
+  memcpy(string, text.data(), text.size());
+  string[text.size()] = '\0';
+  address->family = text.find(':') == text.npos ? AF_INET : AF_INET6;
+  return inet_pton(address->family, string, address->bytes) == 1;
+}
+
+// ADDRESS/LENGTH
+bool ParsePrefix(std::string_view text, IpPrefix* prefix) {
+  const size_t slash = text.find('/');
+  return slash != text.npos && ParseAddress(text.substr(0, slash), prefix) &&
+         ParseNumber<uint8_t>(text.substr(slash + 1), 0, prefix->family == AF_INET ? 32 : 128,
+                              &prefix->length);
+}
+
+// Six bytes in hexadecimal, with colons between.
+bool ParseMac(std::string_view text, MacAddress* mac) {
+  if (text.size() != 17) return false;
+  for (size_t i = 0; i < sizeof(mac->bytes); ++i) {
+    const char* digits = text.data() + 3 * i;
+    if (i > 0 && digits[-1] != ':') return false;
+    const auto result = std::from_chars(digits, digits + 2, mac->bytes[i], 16);
+    if (result.ec != std::errc() || result.ptr != digits + 2) return false;
+  }
+  return true;
+}
+
+Error ParseLink(std::string_view words, Request* request) {
+  if (Error error = ParseInterface(TakeWord(&words), request)) return error;
+  if (ParseMac(TakeWord(&words), &request->mac) &&
+      ParseNumber<uint32_t>(words, 1, UINT16_MAX, &request->number)) {
+    return {};
+  }
+  return Error::Of(kInvalidArgument, "link IFNAME MAC MTU");
+}
+
+Error ParseAddressRequest(std::string_view words, Request* request) {
+  if (Error error = ParseInterface(TakeWord(&words), request)) return error;
+  if (ParsePrefix(words, &request->prefix)) return {};
+  return Error::Of(kInvalidArgument, "address IFNAME ADDRESS/LENGTH");
+}
+
+Error ParseRoute(std::string_view words, Request* request) {
+  if (Error error = ParseInterface(TakeWord(&words), request)) return error;
+  if (ParsePrefix(TakeWord(&words), &request->prefix) && ParseAddress(words, &request->gateway) &&
+      request->gateway.family == request->prefix.family) {
+    return {};
+  }
+  return Error::Of(kInvalidArgument, "route IFNAME ADDRESS/LENGTH GATEWAY");
+}
+
 Error ParseAttach(std::string_view words, Request* request) {
   while (!words.empty()) {
     const std::string_view word = TakeWord(&words);
@@ -67,10 +123,12 @@ struct Verb {
 };
 
 constexpr Verb kVerbs[] = {
-    {"tap", Request::Kind::kTap, true},      {"untap", Request::Kind::kUntap, true},
-    {"start", Request::Kind::kStart, false}, {"signal", Request::Kind::kSignal, true},
-    {"end", Request::Kind::kEnd, false},     {"watch", Request::Kind::kWatch, false},
-    {"state", Request::Kind::kState, false}, {"attach", Request::Kind::kAttach, true},
+    {"tap", Request::Kind::kTap, true},         {"untap", Request::Kind::kUntap, true},
+    {"link", Request::Kind::kLink, true},       {"up", Request::Kind::kUp, true},
+    {"address", Request::Kind::kAddress, true}, {"route", Request::Kind::kRoute, true},
+    {"start", Request::Kind::kStart, false},    {"signal", Request::Kind::kSignal, true},
+    {"end", Request::Kind::kEnd, false},        {"watch", Request::Kind::kWatch, false},
+    {"state", Request::Kind::kState, false},    {"attach", Request::Kind::kAttach, true},
     {"exec", Request::Kind::kExec, true},
 };
 
@@ -108,7 +166,14 @@ Error ParseRequest(std::string_view line, Request* request) {
   switch (request->kind) {
     case Request::Kind::kTap:
     case Request::Kind::kUntap:
+    case Request::Kind::kUp:
       return ParseInterface(line, request);
+    case Request::Kind::kLink:
+      return ParseLink(line, request);
+    case Request::Kind::kAddress:
+      return ParseAddressRequest(line, request);
+    case Request::Kind::kRoute:
+      return ParseRoute(line, request);
     case Request::Kind::kSignal:
       if (ParseNumber<uint32_t>(line, 1, SIGRTMAX, &request->number)) return {};
       return Error::Of(kInvalidArgument, "a signal is a number from 1 to %d", SIGRTMAX);

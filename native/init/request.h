@@ -10,16 +10,21 @@
 
 #include "command.h"
 #include "error.h"
+#include "link.h"
 
 namespace weft {
 
-// The longest request is an attach with a window size, or a tap with a name of 15 letters.
+// The longest request is a route with two IPv6 addresses and a name of 15 letters.
 constexpr size_t kMaxRequestBytes = 128;
 
 struct Request {
   enum class Kind : uint8_t {
     kTap,
     kUntap,
+    kLink,
+    kAddress,
+    kRoute,
+    kUp,
     kStart,
     kSignal,
     kEnd,
@@ -29,8 +34,11 @@ struct Request {
     kExec,
   };
   Kind kind;
-  char interface[IFNAMSIZ];  // tap, untap
-  uint32_t number;           // signal: which; exec: how many bytes follow
+  char interface[IFNAMSIZ];  // tap, untap, link, address, route, up
+  MacAddress mac;            // link
+  IpPrefix prefix;           // address, route
+  IpPrefix gateway;          // route; without its length
+  uint32_t number;           // link: MTU; signal: which; exec: how many bytes follow
   bool start;                // attach: and start the command
   bool has_size;             // attach
   TerminalSize size;         // attach

@@ -94,4 +94,12 @@ Error TapTable::Drop(const char* name) {
   return {};
 }
 
+void TapTable::CloseAll() {
+  for (Tap& tap : taps_) {
+    if (tap.name[0] == '\0') continue;
+    close(tap.fd);
+    tap.name[0] = '\0';
+  }
+}
+
 }  // namespace weft

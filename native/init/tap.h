@@ -17,6 +17,9 @@ class TapTable {
 
   // Closes this side's descriptor; the interface goes with the last one.
   Error Drop(const char* name);
+  void CloseAll();
+
+  bool Has(const char* name) { return name[0] != '\0' && Find(name) != nullptr; }
 
  private:
   struct Tap {

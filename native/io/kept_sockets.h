@@ -12,14 +12,10 @@
 
 #include <vector>
 
+#include "../kept_descriptors.h"
 #include "../tables/rows.h"
 
 namespace weft {
-
-// Where an init finds the first of them (src/sandbox/spawn-init.ts puts them there), and how many
-// it may be given.
-inline constexpr int kFirstKeptDescriptor = 4;
-inline constexpr int kMostKept = 64;
 
 // Duplicates of the sockets bound to `address`:`port` that the inits in `pids` keep, each socket
 // once. The caller's to close.

@@ -80,4 +80,11 @@ export interface Addon {
   }) => NativeDataplane
   readonly counterList: readonly { name: string; text: string; kind: 'count' | 'drop' }[]
   receiveDescriptor(path: string, request: string): Promise<{ fd: number; reply: string }>
+  startProgram(
+    path: string,
+    argv: readonly string[],
+    environment: readonly string[] | null,
+    keep: readonly number[],
+    patienceMs: number,
+  ): Promise<string>
 }

@@ -217,6 +217,25 @@ export function receiveDescriptor(
   return addon.receiveDescriptor(path, request)
 }
 
+/**
+ * Starts weft-init and gives what it reports (native/binding/program_starter.h says how). Node's own way is fork, which
+ * copies the page tables and makes each worker that then writes to a page wait and copy it.
+ */
+export function startProgram(
+  argv: readonly [string, ...string[]],
+  environment: NodeJS.ProcessEnv | undefined,
+  keep: readonly number[],
+  patienceMs: number,
+): Promise<string> {
+  const pairs =
+    environment === undefined
+      ? null
+      : Object.entries(environment).flatMap(([name, value]) =>
+          value === undefined ? [] : [`${name}=${value}`],
+        )
+  return addon.startProgram(argv[0], argv, pairs, keep, patienceMs)
+}
+
 function vtepOf(value: number): Ipv4Address {
   const bytes = new Uint8Array(4)
   new DataView(bytes.buffer).setUint32(0, value, true)

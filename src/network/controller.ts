@@ -7,17 +7,24 @@ import { randomBytes } from 'node:crypto'
 import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Clock } from '../clock.ts'
+import { startProgram } from '../dataplane/binding.ts'
 import type { PortId } from '../dataplane/rows.ts'
 import { WeftError, messageOf } from '../errors.ts'
-import { interfaceNames } from '../linux/link.ts'
+import { interfaceNames } from '../linux/interfaces.ts'
 import type { Logger } from '../log.ts'
 import { parseName } from '../net/name.ts'
 import { weftInit } from '../programs.ts'
 import { InitClient, type InitStream, type WindowSize } from '../sandbox/init-client.ts'
-import { initAlive, killInit, listInits, spawnInit } from '../sandbox/spawn-init.ts'
+import {
+  type InitProcess,
+  initAlive,
+  killInit,
+  listInits,
+  spawnInit,
+} from '../sandbox/spawn-init.ts'
 import type { Endpoints } from './endpoints.ts'
 import { nextInterfaceName, parseInterfaceName } from './interface-name.ts'
-import { type Sandbox, netnsPath, newSandbox, whenGone } from './sandbox.ts'
+import { type Sandbox, newSandbox, whenGone } from './sandbox.ts'
 import { type EndpointSpec, type SandboxSpec, SandboxStore } from './sandbox-spec.ts'
 
 export interface ControllerOptions {
@@ -162,6 +169,9 @@ export class Controller {
         await this.#goneWithin(sandbox, timeoutMs)
       }
       if (sandbox.client !== null) {
+        // First, so that init has the last descriptor of each interface: the kernel takes its time for closing that, and
+        // inits do it side by side.
+        await this.#detachAll(sandbox)
         await client.end().catch(() => undefined)
         if (!(await this.#goneWithin(sandbox, 2_000)) && sandbox.spec.init !== null)
           killInit(sandbox.spec.init)
@@ -233,7 +243,6 @@ export class Controller {
 
   async #make(request: RunRequest | AttachRequest): Promise<Sandbox> {
     const { endpoints, clock } = this.#options
-    const taken = request.kind === 'attach' ? await this.#takenInterfaces(request) : new Set(['lo'])
     const host = request.kind === 'attach' && 'host' in request.place
     const promised: EndpointSpec[] = []
     const sandbox = newSandbox(
@@ -251,13 +260,19 @@ export class Controller {
       request.kind === 'run' ? 'created' : 'attached',
     )
     try {
-      for (const attachment of request.attachments) {
-        promised.push(this.#promise(request.name, attachment, host ? 'weft' : 'eth', taken))
+      const promise = (taken: Set<string>) => {
+        for (const attachment of request.attachments) {
+          promised.push(this.#promise(request.name, attachment, host ? 'weft' : 'eth', taken))
+        }
       }
-      await this.#spawn(sandbox, request)
+      if (request.kind === 'run') promise(new Set(['lo']))
+      const init = await this.#spawn(sandbox, request)
+      // Who is in the namespace can read what is there, without a process for that.
+      if (request.kind === 'attach') promise(new Set(interfaceNames(init.pid)))
+      await this.#store.write(sandbox.spec)
       for (const spec of promised) {
-        const place = { client: this.requireClient(sandbox), netns: netnsPath(sandbox.spec) }
-        sandbox.endpoints.push(await endpoints.attach(request.name, spec, place))
+        const client = this.requireClient(sandbox)
+        sandbox.endpoints.push(await endpoints.attach(request.name, spec, client))
       }
       await this.#forgetNamesake(sandbox)
       if (request.kind === 'run' && request.detach) await this.start(sandbox)
@@ -286,22 +301,12 @@ export class Controller {
     return this.#options.endpoints.promise({ network, name, interface: interfaceName, ip, mac })
   }
 
-  async #takenInterfaces({ place }: AttachRequest): Promise<Set<string>> {
-    const names = await interfaceNames(pathOf(place)).catch((error: unknown) => {
-      throw new WeftError(
-        'not_found',
-        `${describe(place)} does not exist, or cannot be entered; see ip netns ls, ps`,
-        { cause: error },
-      )
-    })
-    return new Set(names)
-  }
-
-  async #spawn(sandbox: Sandbox, request: RunRequest | AttachRequest): Promise<void> {
+  async #spawn(sandbox: Sandbox, request: RunRequest | AttachRequest): Promise<InitProcess> {
     const directory = this.directoryOf(sandbox)
     const socket = this.#socketOf(sandbox.spec)
     await this.#store.write(sandbox.spec)
-    const common = { binary: weftInit(), directory, socket, keep: this.#options.keep() }
+    const keep = this.#options.keep()
+    const common = { binary: weftInit(), directory, socket, keep, startProgram }
     const init =
       request.kind === 'run'
         ? await spawnInit({
@@ -319,11 +324,13 @@ export class Controller {
             ...('pid' in request.place
               ? { pid: request.place.pid }
               : { netns: pathOf(request.place) }),
+          }).catch((error: unknown) => {
+            throw explained(error, request.place)
           })
     sandbox.spec = { ...sandbox.spec, init }
     this.#sandboxes.set(sandbox.spec.id, sandbox)
     await this.#follow(sandbox)
-    await this.#store.write(sandbox.spec)
+    return init
   }
 
   /** Connects to init and learns of its end. */
@@ -335,13 +342,11 @@ export class Controller {
   }
 
   async #onGone(sandbox: Sandbox): Promise<void> {
-    const { endpoints, log } = this.#options
+    const { log } = this.#options
     sandbox.startDeadline?.cancel()
-    for (const endpoint of sandbox.endpoints.splice(0)) endpoints.detach(endpoint)
     sandbox.client?.close()
     sandbox.client = null
-    // Who asked for the end may want the interface's name again at once.
-    await endpoints.settled()
+    await this.#detachAll(sandbox)
     await rm(this.#socketOf(sandbox.spec), { force: true })
     await this.#noteExit(sandbox)
     const { name } = sandbox.spec
@@ -349,6 +354,14 @@ export class Controller {
     if (sandbox.spec.kind === 'attach') await this.#forget(sandbox)
     await this.#forgetOldest()
     sandbox.gone.abort()
+  }
+
+  /** When it is done, our descriptors of the interfaces are closed: who asked may want their names again. */
+  async #detachAll(sandbox: Sandbox): Promise<void> {
+    const { endpoints } = this.#options
+    const open = sandbox.endpoints.splice(0)
+    for (const endpoint of open) endpoints.detach(endpoint)
+    if (open.length > 0) await endpoints.settled()
   }
 
   async #noteExit(sandbox: Sandbox): Promise<void> {
@@ -385,9 +398,8 @@ export class Controller {
         return
       }
       if (state.phase === 'running') sandbox.innerPid = state.pid
-      const place = { client, netns: netnsPath(spec) }
       for (const endpoint of spec.endpoints) {
-        sandbox.endpoints.push(await endpoints.adopt(spec.name, endpoint, place))
+        sandbox.endpoints.push(await endpoints.adopt(spec.name, endpoint, client))
       }
       sandbox.startedAtMs = spec.createdAtMs
       log.info({ sandbox: spec.name, init: spec.init.pid }, `sandbox ${spec.name} adopted`)
@@ -469,6 +481,14 @@ export class Controller {
 function pathOf(place: AttachRequest['place']): string {
   if ('netns' in place) return place.netns
   return 'pid' in place ? `/proc/${place.pid}/ns/net` : '/proc/self/ns/net'
+}
+
+/** What init says of a namespace, in the words of who asked. */
+function explained(error: unknown, place: AttachRequest['place']): unknown {
+  if (!(error instanceof WeftError) || !/^(not_found|invalid_argument)$/.test(error.code))
+    return error
+  const text = `${describe(place)} does not exist, or cannot be entered; see ip netns ls, ps`
+  return new WeftError('not_found', text, { cause: error })
 }
 
 function describe(place: AttachRequest['place']): string {

@@ -13,7 +13,6 @@ import type { PortId } from '../dataplane/rows.ts'
 import { WeftError } from '../errors.ts'
 import { type Facts } from '../facts/facts.ts'
 import { reservationsOf } from '../facts/facts-source.ts'
-import { setUpLink } from '../linux/link.ts'
 import { formatCidr } from '../net/cidr.ts'
 import type { LiveRecord } from '../netdb/record.ts'
 import type { Netdb } from '../netdb/table.ts'
@@ -39,12 +38,6 @@ export interface EndpointWish extends AddressWish {
   readonly network: string
   readonly name: string
   readonly interface: string
-}
-
-/** Where the TAP comes from and goes to. */
-export interface TapPlace {
-  readonly client: InitClient
-  readonly netns: string
 }
 
 export class Endpoints {
@@ -112,11 +105,10 @@ export class Endpoints {
   }
 
   /** Makes the interface, its port, its record and its rows. Nothing is left of it when it throws. */
-  async attach(name: string, spec: EndpointSpec, place: TapPlace): Promise<OpenEndpoint> {
-    const endpoint = await this.#open(name, spec, place)
+  async attach(name: string, spec: EndpointSpec, client: InitClient): Promise<OpenEndpoint> {
+    const endpoint = await this.#open(name, spec, client)
     try {
-      await setUpLink({
-        netns: place.netns,
+      await client.setUpLink({
         interface: spec.interface,
         mac: spec.mac,
         mtuBytes: spec.mtuBytes,
@@ -131,8 +123,8 @@ export class Endpoints {
   }
 
   /** Takes over an interface that an earlier daemon made: it is up and has its addresses. */
-  adopt(name: string, spec: EndpointSpec, place: TapPlace): Promise<OpenEndpoint> {
-    return this.#open(name, spec, place)
+  adopt(name: string, spec: EndpointSpec, client: InitClient): Promise<OpenEndpoint> {
+    return this.#open(name, spec, client)
   }
 
   detach(endpoint: OpenEndpoint): void {
@@ -161,7 +153,7 @@ export class Endpoints {
     return count
   }
 
-  async #open(name: string, spec: EndpointSpec, { client }: TapPlace): Promise<OpenEndpoint> {
+  async #open(name: string, spec: EndpointSpec, client: InitClient): Promise<OpenEndpoint> {
     const { netdb, programmer, dataplane } = this.#options
     const descriptor = await client.tap(spec.interface, receiveDescriptor)
     const port = ++this.#lastPort

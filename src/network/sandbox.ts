@@ -2,7 +2,7 @@
 
 import type { Timer } from '../clock.ts'
 import type { PortId } from '../dataplane/rows.ts'
-import { sendDrops } from '../linux/interface-stats.ts'
+import { sendDrops } from '../linux/interfaces.ts'
 import type { InitClient } from '../sandbox/init-client.ts'
 import { hostPid } from '../sandbox/spawn-init.ts'
 import type { EndpointSpec, Exit, SandboxSpec } from './sandbox-spec.ts'

@@ -57,6 +57,17 @@ export type ReceiveDescriptor = (
   request: string,
 ) => Promise<{ fd: number; reply: string }>
 
+/** What an interface is given in its namespace. */
+export interface LinkSetup {
+  readonly interface: string
+  readonly mac: string
+  readonly mtuBytes: number
+  /** With prefix length: `10.0.1.3/24`. */
+  readonly addresses: readonly string[]
+  /** Prefixes that lie behind a gateway. */
+  readonly routes: readonly { readonly to: string; readonly via: string }[]
+}
+
 /** Init answers in a millisecond; one that takes this long is stopped, or the host is. */
 const REPLY_TIMEOUT_MS = 5000
 
@@ -101,6 +112,27 @@ export class InitClient {
     parseReply(answer.reply.trimEnd())
     if (answer.fd < 0) throw new WeftError('internal', `${this.#path}: no descriptor for ${name}`)
     return answer.fd
+  }
+
+  /**
+   * Gives an interface that tap() made its MAC, MTU, addresses and routes, and brings it up.
+   *
+   * @throws WeftError internal with what the kernel refused
+   */
+  async setUpLink({ interface: name, mac, mtuBytes, addresses, routes }: LinkSetup): Promise<void> {
+    const lines = [
+      `link ${name} ${mac} ${mtuBytes}`,
+      ...addresses.map((address) => `address ${name} ${address}`),
+      `up ${name}`,
+      ...routes.map(({ to, via }) => `route ${name} ${to} ${via}`),
+    ]
+    // At once; each is answered, up to the first that fails.
+    const { socket } = await this.#converse(lines.map((line) => `${line}\n`).join(''))
+    try {
+      for (let left = lines.length - 1; left > 0; left--) parseReply(await this.#readLine(socket))
+    } finally {
+      socket.destroy()
+    }
   }
 
   async untap(name: string): Promise<void> {

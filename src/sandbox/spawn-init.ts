@@ -3,11 +3,9 @@
 // An init outlives the process that started it; what is kept of it is its process id with its start
 // time. Together they name one process for as long as the host runs.
 
-import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { readFile, readdir } from 'node:fs/promises'
 import { basename } from 'node:path'
-import type { Readable } from 'node:stream'
 import { WeftError, isErrorCode, messageOf, quote } from '../errors.ts'
 
 export interface InitProcess {
@@ -25,7 +23,23 @@ interface CommonOptions {
   readonly socket: string
   /** Descriptors that init shall keep open, from descriptor 4 on, and do nothing with. */
   readonly keep?: readonly number[] | undefined
+  readonly startProgram: StartProgram
 }
+
+/**
+ * Starts a program in a session of its own, with /dev/null as its standard streams and duplicates of `keep` from descriptor
+ * 4 on; gives what it writes to descriptor 3 until it closes that. It is killed when that takes too long.
+ * The native addon does it (dataplane/binding.ts): Node would fork, and that stalls the workers.
+ *
+ * @throws an Error with the errno's name as `code`; ETIMEDOUT when it was too late
+ */
+export type StartProgram = (
+  argv: readonly [string, ...string[]],
+  /** Ours when undefined. */
+  environment: NodeJS.ProcessEnv | undefined,
+  keep: readonly number[],
+  patienceMs: number,
+) => Promise<string>
 
 /** New namespaces, and one command that runs in them when it is told to. */
 export interface RunOptions extends CommonOptions {
@@ -47,7 +61,7 @@ export type HoldOptions = CommonOptions & { readonly mode: 'hold' } & (
 /** It takes a few milliseconds; a host that needs longer than this has other worries. */
 const READY_TIMEOUT_MS = 5000
 
-/** The first descriptor after stdio: where spawn puts the fourth entry of `stdio`. */
+/** As in native/kept_descriptors.h. */
 const READY_FD = 3
 
 /**
@@ -56,29 +70,20 @@ const READY_FD = 3
  * @throws WeftError with what init says, `unavailable` when it says nothing in time
  */
 export async function spawnInit(options: RunOptions | HoldOptions): Promise<InitProcess> {
-  const launcher = spawn(options.binary, initArguments(options), {
-    detached: true,
-    stdio: ['ignore', 'ignore', 'ignore', 'pipe', ...(options.keep ?? [])],
-    ...(options.mode === 'run' && options.env !== undefined ? { env: options.env } : {}),
-  })
-  launcher.unref()
-  const failed = new Promise<never>((_resolve, reject) => {
-    launcher.once('error', (cause) => {
-      const text = `${options.binary}: ${messageOf(cause)}`
-      reject(new WeftError('internal', text, { cause }))
-    })
-  })
-  const ready = launcher.stdio[READY_FD] as Readable
-  const timeout = AbortSignal.timeout(READY_TIMEOUT_MS)
+  const { binary, keep = [] } = options
+  const environment = options.mode === 'run' ? options.env : undefined
+  const argv = [binary, ...initArguments(options)] as const
+  let report: string
   try {
-    return parseReady(await Promise.race([readAll(ready, timeout), failed]))
-  } catch (error) {
-    // Without a launcher to report to, an init that is still on its way gives up.
-    launcher.kill('SIGKILL')
-    throw error
-  } finally {
-    ready.destroy()
+    report = await options.startProgram(argv, environment, keep, READY_TIMEOUT_MS)
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'ETIMEDOUT') {
+      const seconds = READY_TIMEOUT_MS / 1000
+      throw new WeftError('unavailable', `weft-init was not ready after ${seconds} s`, { cause })
+    }
+    throw new WeftError('internal', `${binary}: ${messageOf(cause)}`, { cause })
   }
+  return parseReady(report)
 }
 
 function initArguments(options: RunOptions | HoldOptions): string[] {
@@ -94,24 +99,6 @@ function initArguments(options: RunOptions | HoldOptions): string[] {
   const tty = options.tty === true ? ['--tty'] : []
   const { hostname, argv } = options
   return ['run', ...common, '--hostname', hostname, ...cwd, ...tty, '--', ...argv]
-}
-
-async function readAll(stream: Readable, timeout: AbortSignal): Promise<string> {
-  return new Promise((resolve, reject) => {
-    let text = ''
-    stream.setEncoding('utf8')
-    stream.on('data', (chunk: string) => {
-      text += chunk
-    })
-    stream.on('end', () => {
-      resolve(text)
-    })
-    stream.on('error', reject)
-    timeout.addEventListener('abort', () => {
-      const seconds = READY_TIMEOUT_MS / 1000
-      reject(new WeftError('unavailable', `weft-init was not ready after ${seconds} s`))
-    })
-  })
 }
 
 /** `ready PID STARTTIME` or `error CODE TEXT`. */

@@ -15,6 +15,7 @@ import { hostname, tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
+import { startProgram } from '../../src/dataplane/binding.ts'
 import { FrameDecoder, FrameKind, encodeFrame } from '../../src/sandbox/frames.ts'
 import { type ExecSpec, type ExitStatus, InitClient } from '../../src/sandbox/init-client.ts'
 import { LogDecoder, followLog, readLog } from '../../src/sandbox/output-log.ts'
@@ -33,6 +34,9 @@ const SKIP = process.getuid?.() === 0 ? false : 'needs root'
 /** Every process that comes of this test has it in its environment. */
 const MARK = `WEFT_INIT_TEST=${randomBytes(8).toString('hex')}`
 const ENV = { ...process.env, WEFT_INIT_TEST: MARK.split('=')[1] }
+
+/** What every start of an init is given here. */
+const HOW = { binary: BINARY, startProgram }
 
 const ROOT = await mkdtemp(join(tmpdir(), 'weft-init-'))
 t.teardown(() => rm(ROOT, { recursive: true }))
@@ -277,6 +281,71 @@ t.test('tap: an interface that init keeps', { skip: SKIP }, async (t) => {
 
   t.test('comes as a descriptor', { skip: hasPython() ? false : 'needs python3' }, async (t) => {
     t.equal(receiveDescriptor(box.socket, 'tap eth1'), 'eth1 vnet_hdr multi_queue nonblocking')
+  })
+
+  t.test('is given MAC, MTU, addresses and routes, and comes up', async (t) => {
+    const box = await runBox(t, ['sleep', '100'])
+    const ip = async (...argv: string[]) => (await exec(box, ['ip', ...argv])).stdout
+    await box.client.request('tap eth0')
+    const link = {
+      interface: 'eth0',
+      mac: '02:00:5e:00:0a:ff',
+      mtuBytes: 1450,
+      addresses: ['10.0.1.3/24', 'fd00:1::3/64'],
+      routes: [
+        { to: '10.0.2.0/24', via: '10.0.1.1' },
+        { to: 'fd00:2::/64', via: 'fd00:1::1' },
+      ],
+    }
+    await box.client.setUpLink(link)
+    t.match((await links(box.init.pid))[1], { ifname: 'eth0', mtu: 1450, address: link.mac })
+    const addresses = await ip('-o', 'addr', 'show', 'dev', 'eth0')
+    t.match(addresses, 'inet 10.0.1.3/24 scope global eth0')
+    t.match(addresses, /inet6 fd00:1::3\/64 scope global nodad(?! tentative)/)
+    t.match(await ip('link', 'show', 'eth0'), /[<,]UP[,>]/)
+    t.match(await ip('route'), '10.0.2.0/24 via 10.0.1.1 dev eth0')
+    t.match(await ip('-6', 'route'), 'fd00:2::/64 via fd00:1::1 dev eth0')
+
+    await box.client.request('route eth0 10.0.2.0/24 10.0.1.2')
+    t.match(await ip('route'), '10.0.2.0/24 via 10.0.1.2 dev eth0', 'a route is replaced')
+    await t.rejects(box.client.setUpLink(link), {
+      code: 'internal',
+      message: 'address 10.0.1.3 on eth0: File exists',
+    })
+    await t.rejects(box.client.request('route eth0 10.0.9.0/24 10.0.8.1'), { code: 'internal' })
+    for (const name of ['lo', 'eth1']) {
+      await t.rejects(box.client.request(`up ${name}`), { code: 'not_found' }, 'not made here')
+    }
+    for (const line of [
+      'link eth0 02:00:5e:00:0a:f 1450',
+      'link eth0 02:00:5e:00:0a:fg 1450',
+      'link eth0 02-00-5e-00-0a-ff 1450',
+      'link eth0 02:00:5e:00:0a:ff 0',
+      'link eth0 02:00:5e:00:0a:ff 65536',
+      'link eth0 02:00:5e:00:0a:ff',
+      'address eth0 10.0.1.3',
+      'address eth0 10.0.1.3/33',
+      'address eth0 fd00::1/129',
+      'address eth0 10.0.1/24',
+      `address eth0 ${'f'.repeat(60)}/24`,
+      'route eth0 10.0.3.0/24',
+      'route eth0 10.0.3.0/24 fd00:1::1',
+      'route eth0 10.0.3.0/24 10.0.1.1/24',
+      'up',
+    ]) {
+      await t.rejects(box.client.request(line), { code: 'invalid_argument' }, line)
+    }
+  })
+
+  t.test('is gone when the end is told and nobody else holds it', async (t) => {
+    const { init } = await runBox(t, ['sleep', '100'])
+    const box = await holdBox(t, { pid: init.pid })
+    await box.client.request('tap eth0')
+    t.equal((await links(init.pid)).length, 2)
+    const { end } = await watched(box)
+    await box.client.end()
+    await end
+    t.equal((await links(init.pid)).length, 1)
   })
 
   t.test('a reply without one is an error', async (t) => {
@@ -593,7 +662,7 @@ t.test('what is not as it should be', { skip: SKIP }, async (t) => {
     const directory = ROOT
     const socket = join(ROOT, 'socket')
     const start = (options: object) =>
-      spawnInit({ ...common, binary: BINARY, directory, socket, ...options })
+      spawnInit({ ...common, ...HOW, directory, socket, ...options })
     await t.rejects(start({ directory: '/nowhere' }), {
       code: 'invalid_argument',
       message: /nowhere/,
@@ -699,10 +768,10 @@ async function holdBox(t: Test, target: { pid: number } | { netns: string }): Pr
 async function keep(
   t: Test,
   directory: string,
-  start: (place: { binary: string; directory: string; socket: string }) => Promise<InitProcess>,
+  start: (place: typeof HOW & { directory: string; socket: string }) => Promise<InitProcess>,
 ): Promise<Box> {
   const socket = join(directory, 'socket')
-  const init = await start({ binary: BINARY, directory, socket })
+  const init = await start({ ...HOW, directory, socket })
   t.teardown(async () => {
     killInit(init)
     await until(() => !initAlive(init))
@@ -927,7 +996,7 @@ async function inParallel<T, R>(
 
 /** A line that is no request: bytes at random, or a request with something wrong. */
 function nonsense(random: (below: number) => number): string {
-  const verbs = ['untap', 'start', 'signal', 'end', 'watch', 'state', 'attach', 'exec', '']
+  const verbs = 'untap link address route up start signal end watch state attach exec '.split(' ')
   const tails = [' /', ' -1', ' 99999999999', ' 0', '\0', ' x=y', '\t', ' a b', 's', ' rows=x']
   if (random(2) === 0)
     return `${verbs[random(verbs.length)] ?? ''}${tails[random(tails.length)] ?? ''}\n`

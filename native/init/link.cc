@@ -1,0 +1,130 @@
+#include "link.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace weft {
+namespace {
+
+// One request with its attributes. There is always room: the most is a route's.
+class Message {
+ public:
+  template <typename Header>
+  Message(uint16_t type, uint16_t flags, const Header& header) {
+    auto* head = reinterpret_cast<nlmsghdr*>(bytes_);
+    head->nlmsg_type = type;
+    head->nlmsg_flags = static_cast<uint16_t>(NLM_F_REQUEST | NLM_F_ACK | flags);
+    memcpy(bytes_ + NLMSG_HDRLEN, &header, sizeof(header));
+    head->nlmsg_len = NLMSG_LENGTH(sizeof(header));
+  }
+
+  void Add(uint16_t type, const void* value, size_t size) {
+    auto* head = reinterpret_cast<nlmsghdr*>(bytes_);
+    auto* attribute = reinterpret_cast<rtattr*>(bytes_ + NLMSG_ALIGN(head->nlmsg_len));
+    attribute->rta_type = type;
+    attribute->rta_len = static_cast<uint16_t>(RTA_LENGTH(size));
+    memcpy(RTA_DATA(attribute), value, size);
+    head->nlmsg_len = NLMSG_ALIGN(head->nlmsg_len) + attribute->rta_len;
+  }
+  void Add(uint16_t type, uint32_t value) { Add(type, &value, sizeof(value)); }
+  void Add(uint16_t type, const IpPrefix& address) {
+    Add(type, address.bytes, address.family == AF_INET ? 4 : 16);
+  }
+
+  // False with errno: what the kernel answered.
+  bool Send() const {
+    const int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
+    if (fd < 0) return false;
+    const bool done = Talk(fd);
+    const int why = errno;
+    close(fd);
+    errno = why;
+    return done;
+  }
+
+ private:
+  bool Talk(int fd) const {
+    const auto* head = reinterpret_cast<const nlmsghdr*>(bytes_);
+    if (send(fd, bytes_, head->nlmsg_len, 0) < 0) return false;
+    // The kernel has answered by the time that send() returns.
+    alignas(nlmsghdr) char reply[1024];
+    const ssize_t got = recv(fd, reply, sizeof(reply), 0);
+    if (got < 0) return false;
+    const auto* answer = reinterpret_cast<const nlmsghdr*>(reply);
+    if (static_cast<size_t>(got) < NLMSG_LENGTH(sizeof(nlmsgerr)) ||
+        answer->nlmsg_type != NLMSG_ERROR) {
+      errno = EPROTO;
+      return false;
+    }
+    errno = -static_cast<const nlmsgerr*>(NLMSG_DATA(answer))->error;
+    return errno == 0;
+  }
+
+  alignas(nlmsghdr) char bytes_[256] = {};
+};
+
+int IndexOf(const char* name) { return static_cast<int>(if_nametoindex(name)); }
+
+const char* TextOf(const IpPrefix& prefix, char (&text)[INET6_ADDRSTRLEN]) {
+  return inet_ntop(prefix.family, prefix.bytes, text, sizeof(text));
+}
+
+}  // namespace
+
+Error SetLink(const char* name, const MacAddress& mac, uint32_t mtu) {
+  ifinfomsg header = {};
+  header.ifi_index = IndexOf(name);
+  Message message(RTM_NEWLINK, 0, header);
+  message.Add(IFLA_ADDRESS, mac.bytes, sizeof(mac.bytes));
+  message.Add(IFLA_MTU, mtu);
+  if (header.ifi_index != 0 && message.Send()) return {};
+  return Error::FromErrno(kInternal, "MAC and MTU %u of %s", mtu, name);
+}
+
+Error AddAddress(const char* name, const IpPrefix& address) {
+  ifaddrmsg header = {};
+  header.ifa_family = address.family;
+  header.ifa_prefixlen = address.length;
+  header.ifa_index = static_cast<uint32_t>(IndexOf(name));
+  if (address.family == AF_INET6) header.ifa_flags = IFA_F_NODAD;
+  Message message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, header);
+  message.Add(IFA_LOCAL, address);
+  message.Add(IFA_ADDRESS, address);
+  if (header.ifa_index != 0 && message.Send()) return {};
+  char text[INET6_ADDRSTRLEN];
+  return Error::FromErrno(kInternal, "address %s on %s", TextOf(address, text), name);
+}
+
+Error ReplaceRoute(const char* name, const IpPrefix& to, const IpPrefix& gateway) {
+  rtmsg header = {};
+  header.rtm_family = to.family;
+  header.rtm_dst_len = to.length;
+  header.rtm_table = RT_TABLE_MAIN;
+  header.rtm_protocol = RTPROT_BOOT;
+  header.rtm_scope = RT_SCOPE_UNIVERSE;
+  header.rtm_type = RTN_UNICAST;
+  const int index = IndexOf(name);
+  Message message(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, header);
+  message.Add(RTA_DST, to);
+  message.Add(RTA_GATEWAY, gateway);
+  message.Add(RTA_OIF, static_cast<uint32_t>(index));
+  if (index != 0 && message.Send()) return {};
+  char text[INET6_ADDRSTRLEN];
+  return Error::FromErrno(kInternal, "route to %s/%u by %s", TextOf(to, text), to.length, name);
+}
+
+Error BringUp(const char* name) {
+  ifinfomsg header = {};
+  header.ifi_index = IndexOf(name);
+  header.ifi_flags = header.ifi_change = IFF_UP;
+  if (header.ifi_index != 0 && Message(RTM_NEWLINK, 0, header).Send()) return {};
+  return Error::FromErrno(kInternal, "%s up", name);
+}
+
+}  // namespace weft
