@@ -1,13 +1,77 @@
-// A snapshot: the table as bytes for the disk, and back.
+// A snapshot: the table as bytes for the disk, and back. Pure; who writes the file, and when, is others' business.
+//
+//   'weftdb' (6) | format (1) | lamport (8) | wall clock in ms (8) | records (4) | records | SHA-256 of all before (32)
+//   a record: age in seconds (4) | length (2) | as its writer encoded it
 
+import { createHash } from 'node:crypto'
+import { readEnvelope } from './codec.ts'
+import { ABSENCE_LIMIT_MS } from './presence.ts'
 import type { Netdb } from './table.ts'
 
-/** @param wallMs Clock.wallMs(): a tombstone ages while no daemon runs, too */
-export function encodeSnapshot(_netdb: Netdb, _wallMs: number): Uint8Array {
-  return new Uint8Array()
+const MAGIC = 'weftdb'
+const FORMAT = 1
+const HEADER_BYTES = 27
+const HASH_BYTES = 32
+
+/** @param wallMs Clock.wallMs(): what ages does so while no daemon runs, too */
+export function encodeSnapshot(netdb: Netdb, wallMs: number): Uint8Array {
+  const header = Buffer.alloc(HEADER_BYTES)
+  header.write(MAGIC, 'latin1')
+  header.writeUInt8(FORMAT, 6)
+  header.writeBigUInt64BE(BigInt(netdb.lamport), 7)
+  header.writeBigUInt64BE(BigInt(Math.max(0, Math.round(wallMs))), 15)
+  header.writeUInt32BE(netdb.stored.count, 23)
+  const parts: Uint8Array[] = [header]
+  for (const entry of netdb.stored.entries()) {
+    const prefix = Buffer.alloc(6)
+    prefix.writeUInt32BE(Math.floor(netdb.ageMs(entry) / 1_000))
+    prefix.writeUInt16BE(entry.held.encoded.length, 4)
+    parts.push(prefix, entry.held.encoded)
+  }
+  const body = Buffer.concat(parts)
+  return Buffer.concat([body, hashOf(body)])
 }
 
-/** Puts what was saved into a netdb that is adopting. null, or what is wrong with it: then nothing was loaded. */
-export function loadSnapshot(_netdb: Netdb, _bytes: Uint8Array, _wallMs: number): string | null {
+/**
+ * Puts what was saved into a netdb that is adopting. null, or what is wrong with it: then nothing was loaded.
+ *
+ * A host that was away for more than a day brings only what it owns itself: what others have removed meanwhile nobody may
+ * remember any more, and it would come back.
+ */
+export function loadSnapshot(netdb: Netdb, bytes: Uint8Array, wallMs: number): string | null {
+  const snapshot = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+  if (snapshot.length < HEADER_BYTES + HASH_BYTES) return `it has only ${snapshot.length} bytes`
+  const body = snapshot.subarray(0, -HASH_BYTES)
+  if (body.toString('latin1', 0, MAGIC.length) !== MAGIC) return 'it is no snapshot of weft'
+  const format = body.readUInt8(6)
+  if (format !== FORMAT) return `it has format ${format}, this weft reads ${FORMAT}`
+  if (!hashOf(body).equals(snapshot.subarray(-HASH_BYTES))) return 'its checksum is wrong'
+  const lamport = Number(body.readBigUInt64BE(7))
+  if (!Number.isSafeInteger(lamport)) return 'its Lamport time is none'
+  const awayMs = Math.max(0, wallMs - Number(body.readBigUInt64BE(15)))
+
+  const records: { ageMs: number; encoded: Uint8Array }[] = []
+  let at = HEADER_BYTES
+  while (at < body.length) {
+    if (at + 6 > body.length) return 'its last record is cut'
+    const ageMs = body.readUInt32BE(at) * 1_000
+    const end = at + 6 + body.readUInt16BE(at + 4)
+    const encoded = body.subarray(at + 6, end)
+    const envelope = end > body.length ? 'cut' : readEnvelope(encoded)
+    if (typeof envelope === 'string') return `record ${records.length + 1} is ${envelope}`
+    if (awayMs < ABSENCE_LIMIT_MS || (envelope.owned && envelope.owner === netdb.self))
+      records.push({ ageMs: ageMs + awayMs, encoded })
+    at = end
+  }
+  // The count is of those that were saved; who was away too long leaves some out.
+  const count = body.readUInt32BE(23)
+  if (awayMs < ABSENCE_LIMIT_MS && count !== records.length)
+    return `it has ${records.length} of ${count} records`
+  netdb.resumeAt(lamport)
+  for (const { ageMs, encoded } of records) netdb.receive(encoded, ageMs)
   return null
+}
+
+function hashOf(bytes: Uint8Array): Buffer {
+  return createHash('sha256').update(bytes).digest()
 }

@@ -11,7 +11,8 @@ import { parseIpv6Address } from '../../src/net/ipv6-address.ts'
 import { bytesToMac, parseMacAddress } from '../../src/net/mac-address.ts'
 import { parseIpv4Cidr, parseIpv6Cidr } from '../../src/net/cidr.ts'
 import { parseVni } from '../../src/net/vni.ts'
-import { type EndpointValue, type NetdbRecord, recordName } from '../../src/netdb/record.ts'
+import { encodeRecord } from '../../src/netdb/codec.ts'
+import { type NetdbRecord, type Written, isOwned, recordName } from '../../src/netdb/record.ts'
 import { Netdb } from '../../src/netdb/table.ts'
 import { type Entry, ShadowTables, TABLES, readBatch } from '../fixtures/batches.ts'
 import { ethernet, packet, pattern, u32, vxlan } from '../fixtures/frames.ts'
@@ -43,6 +44,14 @@ function recordsOf(netdb: Netdb): NetdbRecord[] {
   return kinds.flatMap((kind) => netdb.list(kind) as NetdbRecord[])
 }
 
+const merge = (netdb: Netdb, record: NetdbRecord): boolean => netdb.merge(encodeRecord(record))
+
+/** As if its writer had written the same again. */
+function rewrite(netdb: Netdb, record: NetdbRecord): void {
+  const { lamport } = netdb.nextVersion()
+  merge(netdb, { ...record, version: { lamport, writer: record.owner } })
+}
+
 /** One batch that makes all the rows of the pictured network. */
 function goodBatch(): Uint8Array {
   const batches: Uint8Array[] = []
@@ -59,7 +68,9 @@ function goodBatch(): Uint8Array {
   }
   // It hears of records from now on: let each be written again.
   for (const record of recordsOf(board.netdb)) {
-    board.netdb.merge({ ...record, version: board.netdb.nextVersion() })
+    if (record.owner === SELF && record.kind === 'endpoint')
+      board.netdb.put('endpoint', record.key, record.value!)
+    else rewrite(board.netdb, record)
   }
   programmer.flush()
   board.close()
@@ -318,7 +329,12 @@ t.test('the programmer: who claims what', async (t) => {
     board.close()
   })
   const MAC = parseMacAddress('02:42:0a:00:01:63')
-  const claim = (key: string, owner: string, lamport: number, gone = false): NetdbRecord => ({
+  const claim = (
+    key: string,
+    owner: string,
+    lamport: number,
+    { gone = false, claimedAt }: { gone?: boolean; claimedAt?: number } = {},
+  ): NetdbRecord => ({
     kind: 'endpoint',
     key,
     owner,
@@ -332,10 +348,11 @@ t.test('the programmer: who claims what', async (t) => {
           mac: MAC,
           ip: parseIpv4Address('10.0.1.99'),
           ip6: null,
+          claimedAt: claimedAt ?? lamport,
         },
   })
-  const merge = (...records: readonly NetdbRecord[]): void => {
-    for (const record of records) board.netdb.merge(record)
+  const tell = (...records: readonly NetdbRecord[]): void => {
+    for (const record of records) merge(board.netdb, record)
     board.programmer.flush()
   }
   const place = (): string => {
@@ -344,22 +361,20 @@ t.test('the programmer: who claims what', async (t) => {
   }
   const flooded = place()
   t.equal(flooded, 'b h3 h2', 'nobody has it')
-  merge(claim('young', 'h2', 5000))
+  tell(claim('young', 'h2', 5000))
   t.equal(place(), 'h2', 'one has it')
-  merge(claim('old', 'h3', 4000))
+  tell(claim('old', 'h3', 4000))
   t.equal(place(), 'h3', 'one with an older claim takes it')
-  merge(claim('younger', 'h2', 6000))
+  tell(claim('younger', 'h2', 6000))
   t.equal(place(), 'h3', 'a younger claim waits')
-  merge(claim('old', 'h3', 7000, true))
+  tell(claim('old', 'h3', 6500, { claimedAt: 4000 }))
+  t.equal(place(), 'h3', 'one that is written again keeps its claim')
+  tell(claim('old', 'h3', 7000, { gone: true }))
   t.equal(place(), 'h2', 'it gets it when the older goes')
-  merge(claim('young', 'h2', 7001, true), claim('younger', 'h2', 7002, true))
+  tell(claim('young', 'h2', 7001, { gone: true }), claim('younger', 'h2', 7002, { gone: true }))
   t.equal(place(), flooded, 'all have gone')
-  merge(claim('one', 'h3', 8000), claim('two', 'h2', 8000))
-  t.equal(
-    place(),
-    'h2',
-    'of two written at the same time the writer decides, the same on every host',
-  )
+  tell(claim('one', 'h3', 8000), claim('two', 'h2', 8000))
+  t.equal(place(), 'h2', 'of two at the same time the owner decides, the same on every host')
 })
 
 t.test('the programmer: rows follow records', async (t) => {
@@ -399,10 +414,10 @@ t.test('the programmer: rows follow records', async (t) => {
   board.tell(FACTS)
 
   const h3 = board.netdb.get('member', 'h3')!
-  board.netdb.remove('member', 'h3')
+  board.netdb.unassume('member', 'h3', 'h3')
   board.programmer.flush()
   t.equal(to(g.mac), 'b h2', "a member that goes: its endpoints' records stay, their rows do not")
-  board.netdb.put('member', 'h3', h3.value)
+  board.netdb.assume('member', 'h3', 'h3', h3.value)
   board.programmer.flush()
   t.equal(to(g.mac), 'h3', 'and it returns')
 
@@ -440,7 +455,7 @@ t.test('the programmer: rows follow records', async (t) => {
 
 t.test('the programmer: order in a batch, and no batch without a difference', async (t) => {
   const batches: Entry[][] = []
-  const netdb = new Netdb(SELF)
+  const netdb = new Netdb(SELF, { everyonePresent: true })
   const programmer = new Programmer({
     netdb,
     self: SELF,
@@ -451,7 +466,12 @@ t.test('the programmer: order in a batch, and no batch without a difference', as
   const records = recordsOf(source.netdb)
   source.close()
   programmer.setPort('h1.blue.a', 1)
-  for (const record of records) netdb.merge(record)
+  const say = (record: NetdbRecord): void => {
+    if (record.owner === SELF && record.kind === 'endpoint')
+      netdb.put('endpoint', record.key, record.value!)
+    else rewrite(netdb, record)
+  }
+  for (const record of records) say(record)
   programmer.flush()
   t.equal(batches.length, 1, 'one batch for many changes')
   const order = (entries: readonly Entry[]): string[] => [
@@ -463,12 +483,13 @@ t.test('the programmer: order in a batch, and no batch without a difference', as
     'a row stands before another leads to it',
   )
   programmer.flush()
-  for (const record of records) netdb.merge({ ...record, version: netdb.nextVersion() })
+  for (const record of records) say(record)
   programmer.flush()
   t.equal(batches.length, 1, 'a record written again, the same: nothing to do')
 
   netdb.remove('endpoint', 'h1.blue.a')
-  netdb.put('member', 'h9', { name: 'h9', vtep: parseIpv4Address('10.9.9.9') })
+  const h9 = { ...netdb.get('member', 'h2')!.value, vtep: parseIpv4Address('10.9.9.9') }
+  netdb.assume('member', 'h9', 'h9', h9)
   await Promise.resolve()
   t.equal(batches.length, 2, 'it flushes by itself')
   t.strictSame(
@@ -504,7 +525,7 @@ t.test(
       dataplane.stop()
     })
     const shadow = new ShadowTables()
-    const netdb = new Netdb(SELF)
+    const netdb = new Netdb(SELF, { everyonePresent: true })
     const ports = new Map<string, number>()
     const programmer = new Programmer({
       netdb,
@@ -517,10 +538,20 @@ t.test(
     })
     let lastPort = 0
 
-    const valueOf = (kind: NetdbRecord['kind'], key: string): NetdbRecord['value'] => {
+    const valueOf = (
+      kind: 'member' | 'network' | 'subnet' | 'endpoint',
+      key: string,
+    ): NetdbRecord['value'] => {
       switch (kind) {
         case 'member':
-          return { name: key, vtep: bytesToIpv4(Uint8Array.of(172, 31, 0, number(6))) }
+          return {
+            name: key,
+            vtep: bytesToIpv4(Uint8Array.of(172, 31, 0, number(6))),
+            vxlanPort: null,
+            version: null,
+            underlayMtuBytes: null,
+            routes: [],
+          }
         case 'network':
           return {
             name: key,
@@ -547,21 +578,21 @@ t.test(
             mac: parseMacAddress(`02:42:0a:00:00:${number(9).toString().padStart(2, '0')}`),
             ip: parseIpv4Address(`10.${vni}.${number(3)}.${number(9)}`),
             ip6: random.once(2) ? null : parseIpv6Address(`fd00::${number(9)}`),
+            claimedAt: random.below(time) + 1,
           }
         }
       }
     }
-    const write = (kind: NetdbRecord['kind'], key: string, owner: string): void => {
+    const write = (
+      kind: 'member' | 'network' | 'subnet' | 'endpoint',
+      key: string,
+      owner: string,
+    ): void => {
       // Some come late: older than what is held, then they change nothing.
       const lamport = Math.max(1, ++time - random.below(20))
       const value = random.once(4) ? null : valueOf(kind, key)
-      netdb.merge({
-        kind,
-        key,
-        owner,
-        version: { lamport, writer: random.pick(hosts) },
-        value,
-      } as NetdbRecord)
+      const writer = isOwned(kind) ? owner : random.pick(hosts)
+      merge(netdb, { kind, key, owner, version: { lamport, writer }, value } as NetdbRecord)
     }
     const local = (): string => `here${random.below(6)}`
     const attach = (id: string): void => {
@@ -569,7 +600,7 @@ t.test(
         ports.set(id, ++lastPort)
         programmer.setPort(id, lastPort)
       }
-      netdb.put('endpoint', id, valueOf('endpoint', id) as EndpointValue)
+      netdb.put('endpoint', id, valueOf('endpoint', id) as Written<'endpoint'>)
     }
     const detach = (id: string): void => {
       if (!ports.delete(id)) return
@@ -579,7 +610,7 @@ t.test(
     }
     const CHANGES: readonly (() => void)[] = [
       () => {
-        const member = random.pick(hosts)
+        const member = random.pick(hosts.slice(1))
         write('member', member, member)
       },
       () => write('network', random.pick(networks), random.pick(hosts)),
@@ -594,7 +625,7 @@ t.test(
 
     /** The same records in another order, all at once, before a programmer that knows nothing else. */
     const rederived = (): string[] => {
-      const fresh = new Netdb(SELF)
+      const fresh = new Netdb(SELF, { everyonePresent: true, adopting: true })
       const tables = new ShadowTables()
       const other = new Programmer({
         netdb: fresh,
@@ -603,7 +634,12 @@ t.test(
         apply: (batch) => tables.apply(batch),
       })
       for (const [id, port] of ports) other.setPort(id, port)
-      for (const record of random.shuffled(recordsOf(netdb))) fresh.merge(record)
+      for (const record of random.shuffled(recordsOf(netdb))) {
+        // What is of this host it puts itself, and the claim is what it was.
+        merge(fresh, record)
+        if (record.owner === SELF && record.kind === 'endpoint')
+          fresh.put('endpoint', record.key, record.value!)
+      }
       other.flush()
       return tables.lines((n) => nameOf(other, n))
     }

@@ -1,0 +1,43 @@
+// A claim: since when an endpoint has its addresses. It outlives rewrites, restarts and defence, and ends with the addresses.
+
+import type { EndpointValue, NetdbRecord, Written } from './record.ts'
+
+/** The value with the time of its claim: that of the record that is held, if it has the same addresses, else `nowLamport`. */
+export function claimed(
+  value: Written<'endpoint'>,
+  held: NetdbRecord | null | undefined,
+  nowLamport: number,
+): EndpointValue {
+  return { ...value, claimedAt: claimOf(value, held) ?? nowLamport }
+}
+
+/** `ours`, with the claim of `other` if that is a record of the same addresses with an earlier one. */
+export function withEarlierClaim(ours: NetdbRecord, other: NetdbRecord | null): NetdbRecord {
+  if (ours.kind !== 'endpoint' || ours.value === null) return ours
+  const { value } = ours
+  const claimedAt = Math.min(value.claimedAt, claimOf(value, other) ?? value.claimedAt)
+  return { ...ours, value: { ...value, claimedAt } }
+}
+
+/** Of two endpoints that claim the same, whether the first keeps it. */
+export function precedes(one: NetdbRecord, other: NetdbRecord): boolean {
+  const [a, b] = [one, other].map((record) =>
+    record.kind === 'endpoint' && record.value !== null ? record.value.claimedAt : 0,
+  ) as [number, number]
+  return a === b ? one.owner < other.owner : a < b
+}
+
+function claimOf(
+  { network, vni, mac, ip, ip6 }: Written<'endpoint'>,
+  held: NetdbRecord | null | undefined,
+): number | null {
+  if (held?.kind !== 'endpoint' || held.value === null) return null
+  const { value } = held
+  const same =
+    value.network === network &&
+    value.vni === vni &&
+    value.mac === mac &&
+    value.ip === ip &&
+    value.ip6 === ip6
+  return same ? value.claimedAt : null
+}

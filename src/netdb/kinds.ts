@@ -1,0 +1,165 @@
+// The kinds of records: what each one's value looks like as JSON, and what of it is believed.
+//
+// Unknown fields are let through: a newer version may have more to say, and its bytes are relayed as they are.
+
+import * as z from 'zod'
+import { formatCidr, cidrContains, parseCidr, parseIpv4Cidr, parseIpv6Cidr } from '../net/cidr.ts'
+import { isUnicastIpv4, parseIpv4Address } from '../net/ipv4-address.ts'
+import { isUnicastIpv6, parseIpv6Address } from '../net/ipv6-address.ts'
+import { isUnicastMac, parseMacAddress } from '../net/mac-address.ts'
+import { parseName } from '../net/name.ts'
+import { MAX_VNI, parseVni } from '../net/vni.ts'
+import type { EndpointValue, Kind, SubnetValue, ValueOf } from './record.ts'
+
+interface KindShape<V> {
+  readonly shape: z.ZodType<V>
+  /** The fields in the one order in which they are written: the same value is the same bytes. */
+  readonly toJson: (value: V) => object
+  /** Whether key and value belong together, where one follows from the other. */
+  readonly keyFits?: (key: string, value: V) => boolean
+}
+
+const MAX_PORT = 65_535
+/** RFC 791: every host takes a datagram of 576 bytes. */
+const MIN_MTU = 576
+const MAX_ROUTES = 64
+
+/** Text that a parse function of src/net takes. */
+function text<T>(parse: (text: string) => T) {
+  return z
+    .string()
+    .max(64)
+    .transform((value, context) => {
+      try {
+        return parse(value)
+      } catch {
+        context.addIssue({ code: 'custom', message: 'malformed' })
+        return z.NEVER
+      }
+    })
+}
+
+const wholeNumber = (min: number, max: number) => z.number().int().min(min).max(max)
+const id = z.string().regex(/^[\x21-\x7e]{1,64}$/)
+const vni = wholeNumber(1, MAX_VNI).transform(parseVni)
+// What rows are made of must be of one host: a multicast VTEP or MAC would send our frames to many.
+const ipv4 = text(parseIpv4Address).refine(isUnicastIpv4)
+const ipv6 = text(parseIpv6Address).refine(isUnicastIpv6)
+const mac = text(parseMacAddress).refine(isUnicastMac)
+
+const subnetShape = z
+  .object({
+    network: id,
+    vni,
+    cidr: text(parseIpv4Cidr),
+    gateway: text(parseIpv4Address),
+    cidr6: text(parseIpv6Cidr).nullable().default(null),
+    gateway6: text(parseIpv6Address).nullable().default(null),
+  })
+  .refine(({ cidr, gateway }) => cidrContains(cidr, gateway))
+  .refine(({ cidr6, gateway6 }) =>
+    cidr6 === null || gateway6 === null ? cidr6 === gateway6 : cidrContains(cidr6, gateway6),
+  )
+
+const SHAPES: { readonly [K in Kind]: KindShape<ValueOf[K]> } = {
+  member: {
+    shape: z.object({
+      name: text((name) => parseName('member', name)),
+      vtep: ipv4,
+      vxlanPort: wholeNumber(1, MAX_PORT).nullable().default(null),
+      version: z.string().max(64).nullable().default(null),
+      underlayMtuBytes: wholeNumber(MIN_MTU, MAX_PORT).nullable().default(null),
+      routes: z
+        .array(text((route) => formatCidr(parseCidr(route))))
+        .max(MAX_ROUTES)
+        .default([]),
+    }),
+    toJson: ({ name, vtep, vxlanPort, version, underlayMtuBytes, routes }) => ({
+      name,
+      vtep,
+      vxlanPort,
+      version,
+      underlayMtuBytes,
+      routes,
+    }),
+  },
+  node: {
+    shape: z.object({
+      expelled: z.boolean(),
+      availability: z.enum(['active', 'pause', 'drain']).default('active'),
+      labels: z.record(z.string().max(128), z.string().max(256)).default({}),
+    }),
+    toJson: ({ expelled, availability, labels }) => ({
+      expelled,
+      availability,
+      labels: Object.fromEntries(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1))),
+    }),
+  },
+  cluster: {
+    shape: z.object({ value: z.string() }),
+    toJson: ({ value }) => ({ value }),
+  },
+  network: {
+    shape: z.object({
+      name: text((name) => parseName('network', name)),
+      mtu: wholeNumber(MIN_MTU, MAX_PORT).nullable(),
+      learning: z.array(id).default([]),
+    }),
+    toJson: ({ name, mtu, learning }) => ({ name, mtu, learning }),
+  },
+  subnet: {
+    shape: subnetShape,
+    toJson: ({ network, vni, cidr, gateway, cidr6, gateway6 }: SubnetValue) => ({
+      network,
+      vni,
+      cidr: formatCidr(cidr),
+      gateway,
+      cidr6: cidr6 === null ? null : formatCidr(cidr6),
+      gateway6,
+    }),
+    keyFits: (key, { vni }) => key === String(vni),
+  },
+  endpoint: {
+    shape: z.object({
+      network: id,
+      vni,
+      name: text((name) => parseName('endpoint', name)),
+      mac,
+      ip: ipv4,
+      ip6: ipv6.nullable().default(null),
+      claimedAt: wholeNumber(0, Number.MAX_SAFE_INTEGER),
+    }),
+    toJson: ({ network, vni, name, mac, ip, ip6, claimedAt }: EndpointValue) => ({
+      network,
+      vni,
+      name,
+      mac,
+      ip,
+      ip6,
+      claimedAt,
+    }),
+  },
+}
+
+/** The value as JSON in UTF-8. */
+export function encodeValue<K extends Kind>(kind: K, value: ValueOf[K]): Uint8Array {
+  return Buffer.from(JSON.stringify(SHAPES[kind].toJson(value)))
+}
+
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
+/** The value of a record of that kind and key; null: it is none. Never throws. */
+export function decodeValue<K extends Kind>(
+  kind: K,
+  key: string,
+  bytes: Uint8Array,
+): ValueOf[K] | null {
+  try {
+    const { shape, keyFits }: KindShape<ValueOf[K]> = SHAPES[kind]
+    const result = shape.safeParse(JSON.parse(utf8.decode(bytes)))
+    if (!result.success) return null
+    return keyFits === undefined || keyFits(key, result.data) ? result.data : null
+  } catch {
+    return null // no UTF-8, no JSON
+  }
+}
