@@ -8,6 +8,7 @@ import { createHash } from 'node:crypto'
 import type { MemberId } from '../gossip/member.ts'
 import { compareVersions } from '../netdb/merge.ts'
 import type { Version } from '../netdb/record.ts'
+import { BoundedMap } from './bounded-map.ts'
 
 /** 8 hex digits: the first 4 bytes of SHA-256 of the key. Sent in the clear: it says which key, nothing of the key. */
 export type KeyId = string
@@ -34,7 +35,7 @@ export class Keyring {
   /** From the oldest to the newest. */
   #keys: GossipKey[] = []
   /** What a peer has shown to hold, by its last datagram. */
-  readonly #held = new Map<MemberId, { readonly used: KeyId; readonly newest: KeyId }>()
+  readonly #held = new BoundedMap<MemberId, { readonly used: KeyId; readonly newest: KeyId }>(4096)
 
   constructor(keys: readonly GossipKey[] = []) {
     for (const key of keys) this.add(key)

@@ -1,15 +1,41 @@
-// Streams between hosts: TLS on TCP 7946. Requests of gossip, the join exchange, API requests that another host must answer.
+// Streams between members: TLS on TCP 7946. Requests of gossip, joiners' requests, API requests that another host answers.
+//
+// A member's stream begins with a greeting that names both ends; who is greeted under another's name closes it.
+//
+//   weft-gossip/1   greeting, request →   ← reply
+//   weft-join/1     request →   ← answer            the only one that the join secret opens, and it opens no other
+//   weft-api/1      greeting →   ← empty frame      then raw bytes both ways
+//
+// Everybody can connect: the handshake, an exchange, and the number of streams are bounded, and what fails is closed and counted.
 
 import type { Duplex } from 'node:stream'
+import type { Socket } from 'node:net'
+import { type Server, type TLSSocket, createServer } from 'node:tls'
+import { WeftError, messageOf } from '../errors.ts'
 import type { Address, MemberId, Peer } from '../gossip/member.ts'
-import type { Ipv4Address } from '../net/ipv4-address.ts'
-import type { Keyring } from './keyring.ts'
+import { MAX_REQUEST_BYTES } from '../gossip/transport.ts'
+import { type Ipv4Address, isIpv4Address } from '../net/ipv4-address.ts'
+import type { GossipKey, Keyring } from './keyring.ts'
+import { StreamError, openStream } from './open-stream.ts'
+import {
+  GREETING_BYTES,
+  decodeGreeting,
+  encodeGreeting,
+  readFrame,
+  writeFrame,
+} from './stream-frames.ts'
+import {
+  type Identity,
+  type JoinDoor,
+  PROTOCOLS,
+  type Protocol,
+  TLS_OPTIONS,
+  joinCredential,
+  memberCredential,
+  readIdentity,
+} from './stream-security.ts'
 
-/** What opens the door for joiners. */
-export interface JoinDoor {
-  readonly clusterDigest: string
-  readonly secret: Uint8Array
-}
+export type { JoinDoor } from './stream-security.ts'
 
 /** Who hears what comes in. No call throws. */
 export interface StreamHandlers {
@@ -29,38 +55,115 @@ export interface StreamsOptions {
   /** Asked at each handshake; null: nobody can join here. */
   readonly door: () => JoinDoor | null
   readonly handlers: StreamHandlers
+  /** Shorter ones for tests. */
+  readonly handshakeTimeoutMs?: number
+  readonly exchangeTimeoutMs?: number
 }
 
 export interface StreamCounters {
-  readonly accepted: number
-  /** Refused because there were too many. */
-  readonly crowded: number
-  /** Not TLS, or with no key of ours, or too slow. */
-  readonly foreign: number
+  accepted: number
+  /** Closed at once because there were too many. */
+  crowded: number
+  /** Not TLS, no key of ours, too slow, or a protocol that the key does not open. */
+  foreign: number
   /** Meant for another member. */
-  readonly misdirected: number
-  readonly requests: number
-  readonly replies: number
+  misdirected: number
+  /** Answered, of others. */
+  answered: number
+  /** Ours, and those of them that were answered. */
+  requests: number
+  replies: number
 }
 
+const HANDSHAKE_TIMEOUT_MS = 2_000
+/** For a whole exchange, so that bytes that trickle do not hold it: a megabyte on a bad path. */
+const EXCHANGE_TIMEOUT_MS = 10_000
+const MAX_STREAMS = 256
+/** API streams may stay for days (`weft exec`): they must leave room for gossip. */
+const MAX_API_STREAMS = 128
+/** A peer that is gone without a word is found out by the kernel. */
+const KEEPALIVE_MS = 30_000
+
 export class Streams {
-  constructor(_options: StreamsOptions) {
-    throw new Error('not yet')
+  readonly counters: StreamCounters = {
+    accepted: 0,
+    crowded: 0,
+    foreign: 0,
+    misdirected: 0,
+    answered: 0,
+    requests: 0,
+    replies: 0,
   }
 
-  /** Listens; gives the address with the port that it has. */
+  readonly #options: StreamsOptions
+  readonly #server: Server
+  /** Of both directions. */
+  readonly #open = new Set<Socket>()
+  readonly #identities = new WeakMap<TLSSocket, Identity>()
+  #apiStreams = 0
+  #closed = false
+
+  constructor(options: StreamsOptions) {
+    this.#options = options
+    this.#server = createServer({
+      ...TLS_OPTIONS,
+      ALPNProtocols: Object.values(PROTOCOLS),
+      handshakeTimeout: options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,
+      pskCallback: (socket, identity) => this.#keyOf(socket, identity),
+    })
+    this.#server.maxConnections = MAX_STREAMS
+    this.#server.on('connection', (socket: Socket) => {
+      this.counters.accepted += 1
+      this.#track(socket)
+    })
+    this.#server.on('drop', () => {
+      this.counters.crowded += 1
+    })
+    this.#server.on('tlsClientError', (_error, socket) => {
+      this.counters.foreign += 1
+      // After a timeout Node leaves it open.
+      socket.destroy()
+    })
+    this.#server.on('secureConnection', (socket) => {
+      // The reader sees the end; an error says no more than that.
+      socket.on('error', () => undefined)
+      void this.#serve(socket)
+    })
+  }
+
+  /**
+   * Listens; gives the address with the port that it has.
+   *
+   * @throws WeftError address_in_use, invalid_argument
+   */
   listen(): Promise<Address> {
-    throw new Error('not yet')
+    const { ip, port } = this.#options.address
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', (error: NodeJS.ErrnoException) => {
+        reject(listenError('TCP', { ip, port }, error))
+      })
+      this.#server.listen({ host: ip, port, backlog: 128 }, () => {
+        const bound = this.#server.address()
+        this.#server.removeAllListeners('error')
+        // Such as no more descriptors: the connection is lost, the server goes on.
+        this.#server.on('error', () => undefined)
+        resolve({ ip, port: typeof bound === 'object' && bound !== null ? bound.port : port })
+      })
+    })
   }
 
   /** Transport.request. */
   request(
-    _to: Peer,
-    _body: Uint8Array,
-    _timeoutMs: number,
-    _done: (reply: Uint8Array | null) => void,
+    to: Peer,
+    body: Uint8Array,
+    timeoutMs: number,
+    done: (reply: Uint8Array | null) => void,
   ): void {
-    throw new Error('not yet')
+    this.counters.requests += 1
+    void this.#ask(to, body, timeoutMs).then((reply) => {
+      if (reply !== null) this.counters.replies += 1
+      done(reply)
+    })
   }
 
   /**
@@ -68,16 +171,209 @@ export class Streams {
    *
    * @throws WeftError unavailable
    */
-  openApi(_to: Peer, _timeoutMs: number): Promise<Duplex> {
-    throw new Error('not yet')
-  }
-
-  counters(): StreamCounters {
-    throw new Error('not yet')
+  async openApi(to: Peer, timeoutMs: number): Promise<Duplex> {
+    let why: string
+    try {
+      const socket = await this.#greet(to, PROTOCOLS.api, timeoutMs)
+      const stop = destroyAfter(socket, timeoutMs)
+      const welcome = await readFrame(socket, 0)
+      stop()
+      if (welcome !== null) {
+        socket.setKeepAlive(true, KEEPALIVE_MS)
+        return socket
+      }
+      socket.destroy()
+      why = 'it closed the stream: another host has this address, or it has too many streams'
+    } catch (error) {
+      why = messageOf(error)
+    }
+    const { ip, port } = to.address
+    throw new WeftError('unavailable', `the host at ${ip}:${port} does not answer: ${why}`)
   }
 
   /** Ends all streams; done when the port is free. */
-  close(): Promise<void> {
-    throw new Error('not yet')
+  async close(): Promise<void> {
+    this.#closed = true
+    for (const socket of this.#open) socket.destroy()
+    if (!this.#server.listening) return
+    await new Promise((resolve) => this.#server.close(resolve))
   }
+
+  #keyOf(socket: TLSSocket, text: string): Buffer | null {
+    const identity = readIdentity(text)
+    if (identity === null) return null
+    this.#identities.set(socket, identity)
+    if ('keyId' in identity) {
+      const key = this.#options.keyring.get(identity.keyId)
+      return key === undefined ? null : memberCredential(key).psk
+    }
+    const door = this.#options.door()
+    return door?.clusterDigest === identity.clusterDigest ? joinCredential(door).psk : null
+  }
+
+  /** Never throws. */
+  async #serve(socket: TLSSocket): Promise<void> {
+    const stop = destroyAfter(socket, this.#options.exchangeTimeoutMs ?? EXCHANGE_TIMEOUT_MS)
+    const identity = this.#identities.get(socket)
+    const isJoin = socket.alpnProtocol === PROTOCOLS.join
+    if (identity === undefined || 'clusterDigest' in identity !== isJoin) {
+      this.counters.foreign += 1
+      socket.destroy()
+    } else if (isJoin) {
+      await this.#serveJoin(socket)
+    } else {
+      const from = await this.#readGreeting(socket)
+      if (from === null) socket.destroy()
+      else if (socket.alpnProtocol === PROTOCOLS.gossip) await this.#serveRequest(socket, from)
+      else if (socket.alpnProtocol === PROTOCOLS.api) this.#serveApi(socket, from)
+      else socket.destroy()
+    }
+    stop()
+  }
+
+  async #readGreeting(socket: TLSSocket): Promise<MemberId | null> {
+    const frame = await readFrame(socket, GREETING_BYTES)
+    const greeting = frame === null ? null : decodeGreeting(frame)
+    if (greeting === null) return null
+    if (greeting.to === this.#options.self) return greeting.from
+    this.counters.misdirected += 1
+    return null
+  }
+
+  async #serveRequest(socket: TLSSocket, from: MemberId): Promise<void> {
+    const body = await readFrame(socket, MAX_REQUEST_BYTES)
+    const reply = body === null ? null : this.#options.handlers.onRequest(from, body)
+    await this.#answer(socket, reply)
+  }
+
+  async #serveJoin(socket: TLSSocket): Promise<void> {
+    const body = await readFrame(socket, MAX_REQUEST_BYTES)
+    const source = socket.remoteAddress ?? ''
+    const reply =
+      body === null || !isIpv4Address(source)
+        ? null
+        : await this.#options.handlers.onJoin(body, source).catch(() => null)
+    await this.#answer(socket, reply)
+  }
+
+  async #answer(socket: TLSSocket, reply: Uint8Array | null): Promise<void> {
+    if (reply === null || reply.length > MAX_REQUEST_BYTES) {
+      socket.destroy()
+      return
+    }
+    this.counters.answered += 1
+    writeFrame(socket, reply)
+    socket.end()
+    // The deadline of the exchange holds until all is read.
+    await new Promise((resolve) => {
+      if (socket.destroyed) resolve(undefined)
+      else socket.once('close', resolve)
+      socket.resume()
+    })
+  }
+
+  #serveApi(socket: TLSSocket, from: MemberId): void {
+    if (this.#apiStreams >= MAX_API_STREAMS) {
+      this.counters.crowded += 1
+      socket.destroy()
+      return
+    }
+    this.#apiStreams += 1
+    socket.once('close', () => {
+      this.#apiStreams -= 1
+    })
+    socket.setKeepAlive(true, KEEPALIVE_MS)
+    writeFrame(socket, new Uint8Array(0))
+    this.#options.handlers.onApi(socket, from)
+  }
+
+  /** Never throws. */
+  async #ask(to: Peer, body: Uint8Array, timeoutMs: number): Promise<Uint8Array | null> {
+    const startMs = performance.now()
+    try {
+      const socket = await this.#greet(to, PROTOCOLS.gossip, timeoutMs)
+      const stop = destroyAfter(socket, timeoutMs - (performance.now() - startMs))
+      writeFrame(socket, body)
+      const reply = await readFrame(socket, MAX_REQUEST_BYTES)
+      stop()
+      socket.destroy()
+      return reply
+    } catch {
+      return null
+    }
+  }
+
+  /**
+   * Opens a stream and says who we are. A host that a rotation has not reached yet, or that missed one, knows other keys than
+   * we think: all of ours are tried.
+   *
+   * @throws StreamError
+   */
+  async #greet(to: Peer, protocol: Protocol, timeoutMs: number): Promise<TLSSocket> {
+    const deadlineMs = performance.now() + timeoutMs
+    const { self, address } = this.#options
+    for (const key of this.#keysFor(to.id)) {
+      try {
+        const socket = await openStream({
+          host: to.address.ip,
+          port: to.address.port,
+          from: address.ip,
+          protocol,
+          credential: memberCredential(key),
+          timeoutMs: Math.max(1, deadlineMs - performance.now()),
+        })
+        this.#track(socket)
+        writeFrame(socket, encodeGreeting({ from: self, to: to.id }))
+        return socket
+      } catch (error) {
+        if (!(error instanceof StreamError) || error.failure !== 'unknown_identity') throw error
+      }
+    }
+    throw new StreamError('unknown_identity', 'it has none of the keys that this host has')
+  }
+
+  /** The likely one first. */
+  #keysFor(peer: MemberId): GossipKey[] {
+    const { keyring } = this.#options
+    const likely = keyring.keyFor(peer, 0)
+    const others = keyring.all().filter(({ id }) => id !== likely?.id)
+    return likely === undefined ? others : [likely, ...others.reverse()]
+  }
+
+  #track(socket: Socket): void {
+    if (this.#closed) socket.destroy()
+    this.#open.add(socket)
+    socket.once('close', () => {
+      this.#open.delete(socket)
+    })
+  }
+}
+
+/** Gives the function that calls it off. */
+function destroyAfter(socket: Socket, timeoutMs: number): () => void {
+  const timer = setTimeout(() => socket.destroy(), Math.max(1, timeoutMs))
+  return () => {
+    clearTimeout(timer)
+  }
+}
+
+/** Why a port could not be had, for people. */
+export function listenError(
+  protocol: 'TCP' | 'UDP',
+  { ip, port }: Address,
+  error: NodeJS.ErrnoException,
+): WeftError {
+  if (error.code === 'EADDRINUSE') {
+    return new WeftError(
+      'address_in_use',
+      `${protocol} ${ip}:${port} is in use by another program; see ss -lnp 'sport = :${port}'`,
+      { cause: error },
+    )
+  }
+  if (error.code === 'EADDRNOTAVAIL') {
+    return new WeftError('invalid_argument', `${ip} is no address of this host`, { cause: error })
+  }
+  return new WeftError('internal', `cannot listen on ${protocol} ${ip}:${port}: ${error.message}`, {
+    cause: error,
+  })
 }

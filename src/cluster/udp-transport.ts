@@ -1,12 +1,19 @@
 // The transport of gossip in the real world: sealed datagrams on UDP 7946, requests over TLS on TCP 7946.
+//
+// Thin: what is believed of a datagram is decided in seal.ts, how streams go in streams.ts.
 
+import { randomBytes } from 'node:crypto'
+import { type Socket, createSocket } from 'node:dgram'
 import type { Duplex } from 'node:stream'
 import type { Clock } from '../clock.ts'
 import type { Address, MemberId, Peer } from '../gossip/member.ts'
-import type { Transport, TransportListener } from '../gossip/transport.ts'
+import { MAX_DATAGRAM_BYTES, type Transport, type TransportListener } from '../gossip/transport.ts'
 import type { Ipv4Address } from '../net/ipv4-address.ts'
 import type { Keyring } from './keyring.ts'
-import type { JoinDoor, Streams } from './streams.ts'
+import { Seal, type SealCounters } from './seal.ts'
+import { newSession } from './sealed-datagram.ts'
+import type { JoinDoor } from './stream-security.ts'
+import { type StreamCounters, Streams, listenError } from './streams.ts'
 
 /** UDP and TCP. */
 export const GOSSIP_PORT = 7946
@@ -29,37 +36,75 @@ export interface UdpTransportOptions {
   readonly onOvertaken: (bootNumber: number) => void
 }
 
-export interface TransportCounters {
-  readonly datagramsIn: number
-  readonly datagramsOut: number
-  readonly bytesIn: number
-  readonly bytesOut: number
-  /** No key of ours, altered, or not of this protocol. */
-  readonly foreign: number
-  /** For another member. */
-  readonly misdirected: number
-  /** Heard before, or of an earlier start of its sender. */
-  readonly replayed: number
-  /** Meant for an earlier start of this host: answered with a hello. */
-  readonly stale: number
-  readonly hellosIn: number
-  readonly hellosOut: number
-  /** Not sent: its receiver's hello did not come, or too many waited for it. */
-  readonly unsent: number
-  readonly sendErrors: number
+/** Of datagrams; those of seal.ts; those of streams.ts with `streams` before them. */
+export type TransportCounters = DatagramCounters &
+  Readonly<SealCounters> & {
+    readonly [K in keyof StreamCounters as `streams${Capitalize<K>}`]: number
+  }
+
+interface DatagramCounters {
+  datagramsIn: number
+  datagramsOut: number
+  bytesIn: number
+  bytesOut: number
+  sendErrors: number
 }
+
+/** A burst of a large cluster's gossip while the process is busy; the kernel gives as much as net.core.rmem_max. */
+const RECEIVE_BUFFER_BYTES = 4 << 20
 
 export class UdpTransport implements Transport {
   /** For openApi. */
-  readonly streams!: Streams
+  readonly streams: Streams
+  readonly #options: UdpTransportOptions
+  readonly #seal: Seal
+  readonly #socket: Socket
+  readonly #counters: DatagramCounters = {
+    datagramsIn: 0,
+    datagramsOut: 0,
+    bytesIn: 0,
+    bytesOut: 0,
+    sendErrors: 0,
+  }
+  #listener: TransportListener | null = null
+  #closed = false
 
-  constructor(_options: UdpTransportOptions) {
-    throw new Error('not yet')
+  constructor(options: UdpTransportOptions) {
+    this.#options = options
+    const { self, address, keyring, door, clock } = options
+    this.#seal = new Seal({
+      self,
+      session: sessionOf(options.bootNumber),
+      keyring,
+      nowMs: () => clock.nowMs(),
+    })
+    this.streams = new Streams({
+      self,
+      address,
+      keyring,
+      door,
+      handlers: {
+        onRequest: (from, body) => this.#listener?.onRequest(from, body) ?? null,
+        onJoin: options.onJoin,
+        onApi: options.onApi,
+      },
+    })
+    this.#socket = createSocket({
+      type: 'udp4',
+      recvBufferSize: RECEIVE_BUFFER_BYTES,
+      // Addresses are never names: nothing is to be asked.
+      lookup: (address, _options, done) => {
+        done(null, address, 4)
+      },
+    })
+    this.#socket.on('message', (bytes, { address, port }) => {
+      this.#receive(bytes, { ip: address as Ipv4Address, port })
+    })
   }
 
   /** Who hears datagrams and requests; until there is one, datagrams are dropped and requests refused. */
-  attach(_listener: TransportListener): void {
-    throw new Error('not yet')
+  attach(listener: TransportListener): void {
+    this.#listener = listener
   }
 
   /**
@@ -67,29 +112,94 @@ export class UdpTransport implements Transport {
    *
    * @throws WeftError address_in_use, invalid_argument
    */
-  listen(): Promise<Address> {
-    throw new Error('not yet')
+  async listen(): Promise<Address> {
+    const address = await this.streams.listen()
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#socket.once('error', (error: NodeJS.ErrnoException) => {
+          reject(listenError('UDP', address, error))
+        })
+        this.#socket.bind({ address: address.ip, port: address.port, exclusive: true }, resolve)
+      })
+    } catch (error) {
+      await this.close()
+      throw error
+    }
+    this.#socket.removeAllListeners('error')
+    this.#socket.on('error', () => {
+      this.#counters.sendErrors += 1
+    })
+    return address
   }
 
-  send(_to: Peer, _body: Uint8Array): void {
-    throw new Error('not yet')
+  /** Takes a higher boot number without a new start: the answer to onOvertaken. */
+  renew(bootNumber: number): void {
+    this.#seal.renew(sessionOf(bootNumber))
+  }
+
+  send(to: Peer, body: Uint8Array): void {
+    if (body.length > MAX_DATAGRAM_BYTES) throw new RangeError(`${body.length} bytes do not fit`)
+    const datagram = this.#seal.seal(to, body)
+    if (datagram !== null) this.#write(to.address, datagram)
   }
 
   request(
-    _to: Peer,
-    _body: Uint8Array,
-    _timeoutMs: number,
-    _done: (reply: Uint8Array | null) => void,
+    to: Peer,
+    body: Uint8Array,
+    timeoutMs: number,
+    done: (reply: Uint8Array | null) => void,
   ): void {
-    throw new Error('not yet')
+    this.streams.request(to, body, timeoutMs, done)
   }
 
   counters(): TransportCounters {
-    throw new Error('not yet')
+    const { streams } = this
+    return {
+      ...this.#counters,
+      ...this.#seal.counters,
+      streamsAccepted: streams.counters.accepted,
+      streamsCrowded: streams.counters.crowded,
+      streamsForeign: streams.counters.foreign,
+      streamsMisdirected: streams.counters.misdirected,
+      streamsAnswered: streams.counters.answered,
+      streamsRequests: streams.counters.requests,
+      streamsReplies: streams.counters.replies,
+    }
   }
 
   /** Done when both ports are free. */
-  close(): Promise<void> {
-    throw new Error('not yet')
+  async close(): Promise<void> {
+    if (!this.#closed) {
+      this.#closed = true
+      await new Promise<void>((resolve) => {
+        this.#socket.close(resolve)
+      })
+    }
+    await this.streams.close()
   }
+
+  #receive(bytes: Buffer, source: Address): void {
+    this.#counters.datagramsIn += 1
+    this.#counters.bytesIn += bytes.length
+    const opened = this.#seal.open(bytes)
+    if (opened === null) return
+    if (opened.answer !== null) this.#write(source, opened.answer)
+    for (const { to, datagram } of opened.released) this.#write(to.address, datagram)
+    if (opened.overtakenBy !== null) this.#options.onOvertaken(opened.overtakenBy)
+    if (opened.body !== null) this.#listener?.onDatagram(opened.from, opened.body)
+  }
+
+  #write({ ip, port }: Address, datagram: Uint8Array): void {
+    if (this.#closed) return
+    this.#counters.datagramsOut += 1
+    this.#counters.bytesOut += datagram.length
+    this.#socket.send(datagram, port, ip, (error) => {
+      // No route, a full queue: gossip expects losses.
+      if (error !== null) this.#counters.sendErrors += 1
+    })
+  }
+}
+
+function sessionOf(bootNumber: number): string {
+  return newSession(bootNumber, randomBytes(4).readUInt32BE())
 }

@@ -15,6 +15,7 @@ import { run } from './exec.ts'
 export interface UnderlayInterface {
   readonly name: string
   readonly address: Ipv4Address
+  readonly prefixLength: number
   readonly mtuBytes: number
 }
 
@@ -23,10 +24,41 @@ const LINKS = z.array(
     ifname: z.string(),
     mtu: z.number(),
     addr_info: z.array(
-      z.object({ family: z.string(), local: z.string().optional(), scope: z.string() }),
+      z.object({ local: z.string().optional(), prefixlen: z.number().optional() }),
     ),
   }),
 )
+
+/** All IPv4 addresses of this host, in the kernel's order. */
+export async function listUnderlay(): Promise<UnderlayInterface[]> {
+  const { stdout } = await run('ip', ['-j', '-4', 'addr', 'show'])
+  return LINKS.parse(JSON.parse(stdout || '[]')).flatMap(({ ifname, mtu, addr_info }) =>
+    addr_info.flatMap(({ local, prefixlen = 32 }) =>
+      local === undefined
+        ? []
+        : [
+            {
+              name: ifname,
+              address: parseIpv4Address(local),
+              prefixLength: prefixlen,
+              mtuBytes: mtu,
+            },
+          ],
+    ),
+  )
+}
+
+const DEFAULT_ROUTES = z.array(
+  z.object({ dev: z.string().optional(), metric: z.number().optional() }),
+)
+
+/** Devices of the IPv4 default routes, the preferred one first. */
+export async function defaultRouteDevices(): Promise<string[]> {
+  const { stdout } = await run('ip', ['-j', '-4', 'route', 'show', 'default'])
+  return DEFAULT_ROUTES.parse(JSON.parse(stdout || '[]'))
+    .toSorted((a, b) => (a.metric ?? 0) - (b.metric ?? 0))
+    .flatMap(({ dev }) => (dev === undefined ? [] : [dev]))
+}
 
 /**
  * The interface that holds `wanted` (an IPv4 address or an interface's name).
@@ -34,16 +66,7 @@ const LINKS = z.array(
  * @throws WeftError invalid_argument saying which addresses there are
  */
 export async function findUnderlay(wanted: string): Promise<UnderlayInterface> {
-  const links = LINKS.parse(
-    JSON.parse((await run('ip', ['-j', '-4', 'addr', 'show'])).stdout || '[]'),
-  )
-  const found = links.flatMap(({ ifname, mtu, addr_info }) =>
-    addr_info.flatMap(({ local }) =>
-      local === undefined
-        ? []
-        : [{ name: ifname, address: parseIpv4Address(local), mtuBytes: mtu }],
-    ),
-  )
+  const found = await listUnderlay()
   const match = found.find(({ name, address }) => address === wanted || name === wanted)
   if (match !== undefined) return match
   const usable = found
