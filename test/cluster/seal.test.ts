@@ -1,5 +1,6 @@
 // Sealed datagrams: what is believed and what is not, over rotation, restarts, recordings, disorder and junk.
 
+import { hkdfSync } from 'node:crypto'
 import t from 'tap'
 import type { MemberId, Peer } from '../../src/gossip/member.ts'
 import type { Ipv4Address } from '../../src/net/ipv4-address.ts'
@@ -7,7 +8,7 @@ import { BoundedMap } from '../../src/cluster/bounded-map.ts'
 import { type GossipKey, Keyring, gossipKey } from '../../src/cluster/keyring.ts'
 import { REPLAY_WINDOW, ReplayWindow } from '../../src/cluster/replay-window.ts'
 import { type Opened, Seal, type SealCounters } from '../../src/cluster/seal.ts'
-import { SEAL_BYTES, newSession } from '../../src/cluster/sealed-datagram.ts'
+import { SEAL_BYTES, deriveKey, newSession } from '../../src/cluster/sealed-datagram.ts'
 import { Random, SEED } from '../fixtures/random.ts'
 
 const KEYS = [1, 2, 3].map((n) => gossipKey(Buffer.alloc(32, n), { lamport: n, writer: 'h1' }))
@@ -267,6 +268,12 @@ t.test(
     t.same([a.heard, old.heard], [['2'], ['3']])
   },
 )
+
+t.test('the key of a session is HKDF of the gossip key', async (t) => {
+  const header = { keyId: K1.id, sender: A, session: newSession(3, 4), counter: 1 }
+  const info = Buffer.concat([Buffer.from('weft datagram'), Buffer.from(A + header.session, 'hex')])
+  t.same(deriveKey(K1, header), Buffer.from(hkdfSync('sha256', K1.key, '', info, 32)))
+})
 
 t.test('keys: the order is the same whatever order they came in', async (t) => {
   const orders = [
