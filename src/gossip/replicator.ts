@@ -201,8 +201,9 @@ export class Replicator implements Passenger {
   /** For metrics: what was sent, received, compared, and refused for which reason. */
   counters(): Record<string, number> {
     const { refused, ...records } = this.#netdb.counters()
-    const reasons = Object.entries(refused).map(([reason, count]) => [`refused.${reason}`, count])
-    return { ...this.#counts, ...records, ...(Object.fromEntries(reasons) as typeof refused) }
+    const counters: Record<string, number> = { ...this.#counts, ...records }
+    for (const [reason, count] of Object.entries(refused)) counters[`refused.${reason}`] = count
+    return counters
   }
 
   onBroadcast(body: Uint8Array): string | null {
