@@ -244,7 +244,7 @@ export class Netdb {
     return this.#served.list(kind) as unknown as LiveRecord<K>[]
   }
 
-  /** As list(), and those that are hidden because their owner is absent: they keep their addresses. */
+  /** The facts of a kind that hold and are not served: of absent members, who keep their addresses. */
   listHidden<K extends Kind>(kind: K): LiveRecord<K>[] {
     const hidden: LiveRecord<K>[] = []
     for (const { held } of this.#store.entries()) {
@@ -328,16 +328,14 @@ export class Netdb {
     return { name, news: true }
   }
 
-  #refusalOf(
-    { owner, owned, tombstone, ...rest }: Envelope | EncodedRecord,
-    ageMs: number,
-  ): Refusal | null {
+  #refusalOf(incoming: Envelope | EncodedRecord, ageMs: number): Refusal | null {
+    const { owner, owned, tombstone } = incoming
     if (owned && this.#presence.isExpelled(owner)) return 'expelled'
     if (owned && this.#presence.isForgotten(owner)) return 'forgotten'
     if (tombstone && ageMs >= TOMBSTONE_LIFE_MS) return 'too_old'
     const absent = owned && !this.#presence.isPresent(owner)
     if (absent && ageMs >= ABSENCE_LIMIT_MS) return 'too_old'
-    return this.#store.isFull({ ...rest, owner, tombstone })
+    return this.#store.isFull(incoming)
   }
 
   /** Whether a record in this host's name that replaces what is held is not of this host's doing, or of its past. */
