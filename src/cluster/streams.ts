@@ -55,7 +55,8 @@ export interface StreamsOptions {
   /** Asked at each handshake; null: nobody can join here. */
   readonly door: () => JoinDoor | null
   readonly handlers: StreamHandlers
-  /** Shorter ones for tests. */
+  /** Less for tests. */
+  readonly maxStreams?: number
   readonly handshakeTimeoutMs?: number
   readonly exchangeTimeoutMs?: number
 }
@@ -108,10 +109,11 @@ export class Streams {
     this.#server = createServer({
       ...TLS_OPTIONS,
       ALPNProtocols: Object.values(PROTOCOLS),
+      noDelay: true,
       handshakeTimeout: options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,
       pskCallback: (socket, identity) => this.#keyOf(socket, identity),
     })
-    this.#server.maxConnections = MAX_STREAMS
+    this.#server.maxConnections = options.maxStreams ?? MAX_STREAMS
     this.#server.on('connection', (socket: Socket) => {
       this.counters.accepted += 1
       this.#track(socket)
