@@ -9,6 +9,11 @@ export const MAX_NAME_LENGTH = 63
 // Docker's rule for names, without dots: `a.b` would be two labels, and `tasks.web` is a service's.
 const NAME = /^[A-Za-z0-9][A-Za-z0-9_-]*$/
 
+/** Whether `text` is a name as parseName takes it. */
+export function isName(text: string): boolean {
+  return text.length <= MAX_NAME_LENGTH && NAME.test(text)
+}
+
 /**
  * Gives the name back when it is one.
  *
