@@ -39,11 +39,23 @@ export interface StreamTarget {
   readonly timeoutMs: number
 }
 
-/** TLS alerts by which a server says what it thinks of our credential (RFC 4279 section 2, RFC 5246 section 7.2). */
-const ALERTS: Readonly<Record<string, StreamFailure>> = {
-  ERR_SSL_TLSV1_ALERT_UNKNOWN_PSK_IDENTITY: 'unknown_identity',
-  ERR_SSL_SSLV3_ALERT_BAD_RECORD_MAC: 'wrong_key',
-  ERR_SSL_TLSV1_ALERT_DECRYPT_ERROR: 'wrong_key',
+/** TLS alerts by which a server says what it thinks of our credential (RFC 5246 section 7.2, RFC 4279 section 2). */
+const ALERTS: Readonly<Record<number, StreamFailure>> = {
+  // bad_record_mac and decrypt_error: our first encrypted record made no sense to it.
+  20: 'wrong_key',
+  51: 'wrong_key',
+  // unknown_psk_identity
+  115: 'unknown_identity',
+}
+
+/** The number of the alert is in OpenSSL's message only; error codes are spelt as each version of Node likes. */
+function alertOf({ message }: Error): number {
+  return Number(/SSL alert number ([0-9]+)/.exec(message)?.[1] ?? -1)
+}
+
+/** OpenSSL's message names files and lines; its `reason` is for people. */
+function reasonOf(error: Error & { readonly reason?: unknown }): string {
+  return typeof error.reason === 'string' ? error.reason : messageOf(error)
 }
 
 /** @throws StreamError */
@@ -77,9 +89,9 @@ export function openStream(target: StreamTarget): Promise<TLSSocket> {
       connected = true
     })
     // For as long as it lives: an error of a stream is the end of the stream, which its reader sees.
-    socket.on('error', (error: NodeJS.ErrnoException) => {
-      const refusal = ALERTS[error.code ?? ''] ?? 'not_weft'
-      fail(connected ? refusal : 'unreachable', messageOf(error), error)
+    socket.on('error', (error: Error) => {
+      const refusal = ALERTS[alertOf(error)] ?? 'not_weft'
+      fail(connected ? refusal : 'unreachable', reasonOf(error), error)
     })
     socket.once('close', () => {
       fail('not_weft', 'the connection was closed')
