@@ -12,6 +12,8 @@ const MAGIC = 'weftdb'
 const FORMAT = 1
 const HEADER_BYTES = 27
 const HASH_BYTES = 32
+/** A snapshot is late by a second: what was written and seen since it was saved may not be given a second meaning. */
+export const RESUME_LEAP = 2 ** 20
 
 /** @param wallMs Clock.wallMs(): what ages does so while no daemon runs, too */
 export function encodeSnapshot(netdb: Netdb, wallMs: number): Uint8Array {
@@ -67,7 +69,7 @@ export function loadSnapshot(netdb: Netdb, bytes: Uint8Array, wallMs: number): s
   const count = body.readUInt32BE(23)
   if (awayMs < ABSENCE_LIMIT_MS && count !== records.length)
     return `it has ${records.length} of ${count} records`
-  netdb.resumeAt(lamport)
+  netdb.resumeAt(lamport + RESUME_LEAP)
   for (const { ageMs, encoded } of records) netdb.receive(encoded, ageMs)
   return null
 }
