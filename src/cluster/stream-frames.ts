@@ -1,5 +1,6 @@
-// Frames on a stream: length (4 bytes, big endian), then as many bytes.
+// Frames on a stream: length (4 bytes, big endian), then as many bytes. And how long one may take.
 
+import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { MemberId } from '../gossip/member.ts'
 
@@ -57,4 +58,15 @@ export function encodeGreeting({ from, to }: Greeting): Uint8Array {
 export function decodeGreeting(body: Buffer): Greeting | null {
   if (body.length !== GREETING_BYTES) return null
   return { from: body.toString('hex', 0, ID_BYTES), to: body.toString('hex', ID_BYTES) }
+}
+
+/** A peer that is gone without a word is found out by the kernel. */
+export const KEEPALIVE_MS = 30_000
+
+/** Ends a stream that is not done in time; gives the function that calls it off. */
+export function destroyAfter(socket: Socket, timeoutMs: number): () => void {
+  const timer = setTimeout(() => socket.destroy(), Math.max(1, timeoutMs))
+  return () => {
+    clearTimeout(timer)
+  }
 }

@@ -1,136 +1,52 @@
-// Streams between members: TLS on TCP 7946. Requests of gossip, joiners' requests, API requests that another host answers.
-//
-// A member's stream begins with a greeting that names both ends; who is greeted under another's name closes it.
-//
-//   weft-gossip/1   greeting, request →   ← reply
-//   weft-join/1     request →   ← answer            the only one that the join secret opens, and it opens no other
-//   weft-api/1      greeting →   ← empty frame      then raw bytes both ways
-//
-// Everybody can connect: the handshake, an exchange, and the number of streams are bounded, and what fails is closed and counted.
+// Streams between members, both ways: what others ask (stream-server.ts), and what this host asks them.
 
-import type { Duplex } from 'node:stream'
 import type { Socket } from 'node:net'
-import { type Server, type TLSSocket, createServer } from 'node:tls'
+import type { Duplex } from 'node:stream'
+import type { TLSSocket } from 'node:tls'
 import { WeftError, messageOf } from '../errors.ts'
 import type { Address, MemberId, Peer } from '../gossip/member.ts'
 import { MAX_REQUEST_BYTES } from '../gossip/transport.ts'
-import { type Ipv4Address, isIpv4Address } from '../net/ipv4-address.ts'
-import type { GossipKey, Keyring } from './keyring.ts'
+import type { GossipKey } from './keyring.ts'
 import { StreamError, openStream } from './open-stream.ts'
 import {
-  GREETING_BYTES,
-  decodeGreeting,
+  KEEPALIVE_MS,
+  destroyAfter,
   encodeGreeting,
   readFrame,
   writeFrame,
 } from './stream-frames.ts'
+import { PROTOCOLS, type Protocol, memberCredential } from './stream-security.ts'
 import {
-  type Identity,
-  type JoinDoor,
-  PROTOCOLS,
-  type Protocol,
-  TLS_OPTIONS,
-  joinCredential,
-  memberCredential,
-  readIdentity,
-} from './stream-security.ts'
+  StreamServer,
+  type StreamServerCounters,
+  type StreamServerOptions,
+} from './stream-server.ts'
 
 export type { JoinDoor } from './stream-security.ts'
+export type { StreamHandlers } from './stream-server.ts'
 
-/** Who hears what comes in. No call throws. */
-export interface StreamHandlers {
-  /** The reply; null refuses. */
-  onRequest(from: MemberId, body: Uint8Array): Uint8Array | null
-  /** A request with the join secret from `source`; the reply. */
-  onJoin(body: Uint8Array, source: Ipv4Address): Promise<Uint8Array | null>
-  /** A member's daemon passes an API request on: raw bytes both ways. The handler ends the stream. */
-  onApi(stream: Duplex, from: MemberId): void
-}
-
-export interface StreamsOptions {
-  readonly self: MemberId
-  /** Port 0: any (tests). */
-  readonly address: Address
-  readonly keyring: Keyring
-  /** Asked at each handshake; null: nobody can join here. */
-  readonly door: () => JoinDoor | null
-  readonly handlers: StreamHandlers
-  /** Less for tests. */
-  readonly maxStreams?: number
-  readonly handshakeTimeoutMs?: number
-  readonly exchangeTimeoutMs?: number
-}
-
-export interface StreamCounters {
-  accepted: number
-  /** Closed at once because there were too many. */
-  crowded: number
-  /** Not TLS, no key of ours, too slow, or a protocol that the key does not open. */
-  foreign: number
-  /** Meant for another member. */
-  misdirected: number
-  /** Answered, of others. */
-  answered: number
+export interface StreamCounters extends StreamServerCounters {
   /** Ours, and those of them that were answered. */
   requests: number
   replies: number
 }
 
-const HANDSHAKE_TIMEOUT_MS = 2_000
-/** For a whole exchange, so that bytes that trickle do not hold it: a megabyte on a bad path. */
-const EXCHANGE_TIMEOUT_MS = 10_000
-const MAX_STREAMS = 256
-/** API streams may stay for days (`weft exec`): they must leave room for gossip. */
-const MAX_API_STREAMS = 128
-/** A peer that is gone without a word is found out by the kernel. */
-const KEEPALIVE_MS = 30_000
-
 export class Streams {
-  readonly counters: StreamCounters = {
-    accepted: 0,
-    crowded: 0,
-    foreign: 0,
-    misdirected: 0,
-    answered: 0,
-    requests: 0,
-    replies: 0,
-  }
-
-  readonly #options: StreamsOptions
-  readonly #server: Server
-  /** Of both directions. */
+  readonly #options: StreamServerOptions
+  readonly #server: StreamServer
+  /** Those that this host has opened. */
   readonly #open = new Set<Socket>()
-  readonly #identities = new WeakMap<TLSSocket, Identity>()
-  #apiStreams = 0
+  #requests = 0
+  #replies = 0
   #closed = false
 
-  constructor(options: StreamsOptions) {
+  constructor(options: StreamServerOptions) {
     this.#options = options
-    this.#server = createServer({
-      ...TLS_OPTIONS,
-      ALPNProtocols: Object.values(PROTOCOLS),
-      noDelay: true,
-      handshakeTimeout: options.handshakeTimeoutMs ?? HANDSHAKE_TIMEOUT_MS,
-      pskCallback: (socket, identity) => this.#keyOf(socket, identity),
-    })
-    this.#server.maxConnections = options.maxStreams ?? MAX_STREAMS
-    this.#server.on('connection', (socket: Socket) => {
-      this.counters.accepted += 1
-      this.#track(socket)
-    })
-    this.#server.on('drop', () => {
-      this.counters.crowded += 1
-    })
-    this.#server.on('tlsClientError', (_error, socket) => {
-      this.counters.foreign += 1
-      // After a timeout Node leaves it open.
-      socket.destroy()
-    })
-    this.#server.on('secureConnection', (socket) => {
-      // The reader sees the end; an error says no more than that.
-      socket.on('error', () => undefined)
-      void this.#serve(socket)
-    })
+    this.#server = new StreamServer(options)
+  }
+
+  get counters(): Readonly<StreamCounters> {
+    return { ...this.#server.counters, requests: this.#requests, replies: this.#replies }
   }
 
   /**
@@ -139,19 +55,7 @@ export class Streams {
    * @throws WeftError address_in_use, invalid_argument
    */
   listen(): Promise<Address> {
-    const { ip, port } = this.#options.address
-    return new Promise((resolve, reject) => {
-      this.#server.once('error', (error: NodeJS.ErrnoException) => {
-        reject(listenError('TCP', { ip, port }, error))
-      })
-      this.#server.listen({ host: ip, port, backlog: 128 }, () => {
-        const bound = this.#server.address()
-        this.#server.removeAllListeners('error')
-        // Such as no more descriptors: the connection is lost, the server goes on.
-        this.#server.on('error', () => undefined)
-        resolve({ ip, port: typeof bound === 'object' && bound !== null ? bound.port : port })
-      })
-    })
+    return this.#server.listen()
   }
 
   /** Transport.request. */
@@ -161,9 +65,9 @@ export class Streams {
     timeoutMs: number,
     done: (reply: Uint8Array | null) => void,
   ): void {
-    this.counters.requests += 1
+    this.#requests += 1
     void this.#ask(to, body, timeoutMs).then((reply) => {
-      if (reply !== null) this.counters.replies += 1
+      if (reply !== null) this.#replies += 1
       done(reply)
     })
   }
@@ -193,100 +97,11 @@ export class Streams {
     throw new WeftError('unavailable', `the host at ${ip}:${port} does not answer: ${why}`)
   }
 
-  /** Ends all streams; done when the port is free. */
+  /** Ends all streams of both directions; done when the port is free. */
   async close(): Promise<void> {
     this.#closed = true
     for (const socket of this.#open) socket.destroy()
-    if (!this.#server.listening) return
-    await new Promise((resolve) => this.#server.close(resolve))
-  }
-
-  #keyOf(socket: TLSSocket, text: string): Buffer | null {
-    const identity = readIdentity(text)
-    if (identity === null) return null
-    this.#identities.set(socket, identity)
-    if ('keyId' in identity) {
-      const key = this.#options.keyring.get(identity.keyId)
-      return key === undefined ? null : memberCredential(key).psk
-    }
-    const door = this.#options.door()
-    return door?.clusterDigest === identity.clusterDigest ? joinCredential(door).psk : null
-  }
-
-  /** Never throws. */
-  async #serve(socket: TLSSocket): Promise<void> {
-    const stop = destroyAfter(socket, this.#options.exchangeTimeoutMs ?? EXCHANGE_TIMEOUT_MS)
-    const identity = this.#identities.get(socket)
-    const isJoin = socket.alpnProtocol === PROTOCOLS.join
-    if (identity === undefined || 'clusterDigest' in identity !== isJoin) {
-      this.counters.foreign += 1
-      socket.destroy()
-    } else if (isJoin) {
-      await this.#serveJoin(socket)
-    } else {
-      const from = await this.#readGreeting(socket)
-      if (from === null) socket.destroy()
-      else if (socket.alpnProtocol === PROTOCOLS.gossip) await this.#serveRequest(socket, from)
-      else if (socket.alpnProtocol === PROTOCOLS.api) this.#serveApi(socket, from)
-      else socket.destroy()
-    }
-    stop()
-  }
-
-  async #readGreeting(socket: TLSSocket): Promise<MemberId | null> {
-    const frame = await readFrame(socket, GREETING_BYTES)
-    const greeting = frame === null ? null : decodeGreeting(frame)
-    if (greeting === null) return null
-    if (greeting.to === this.#options.self) return greeting.from
-    this.counters.misdirected += 1
-    return null
-  }
-
-  async #serveRequest(socket: TLSSocket, from: MemberId): Promise<void> {
-    const body = await readFrame(socket, MAX_REQUEST_BYTES)
-    const reply = body === null ? null : this.#options.handlers.onRequest(from, body)
-    await this.#answer(socket, reply)
-  }
-
-  async #serveJoin(socket: TLSSocket): Promise<void> {
-    const body = await readFrame(socket, MAX_REQUEST_BYTES)
-    const source = socket.remoteAddress ?? ''
-    const reply =
-      body === null || !isIpv4Address(source)
-        ? null
-        : await this.#options.handlers.onJoin(body, source).catch(() => null)
-    await this.#answer(socket, reply)
-  }
-
-  async #answer(socket: TLSSocket, reply: Uint8Array | null): Promise<void> {
-    if (reply === null || reply.length > MAX_REQUEST_BYTES) {
-      socket.destroy()
-      return
-    }
-    this.counters.answered += 1
-    writeFrame(socket, reply)
-    socket.end()
-    // The deadline of the exchange holds until all is read.
-    await new Promise((resolve) => {
-      if (socket.destroyed) resolve(undefined)
-      else socket.once('close', resolve)
-      socket.resume()
-    })
-  }
-
-  #serveApi(socket: TLSSocket, from: MemberId): void {
-    if (this.#apiStreams >= MAX_API_STREAMS) {
-      this.counters.crowded += 1
-      socket.destroy()
-      return
-    }
-    this.#apiStreams += 1
-    socket.once('close', () => {
-      this.#apiStreams -= 1
-    })
-    socket.setKeepAlive(true, KEEPALIVE_MS)
-    writeFrame(socket, new Uint8Array(0))
-    this.#options.handlers.onApi(socket, from)
+    await this.#server.close()
   }
 
   /** Never throws. */
@@ -349,33 +164,4 @@ export class Streams {
       this.#open.delete(socket)
     })
   }
-}
-
-/** Gives the function that calls it off. */
-function destroyAfter(socket: Socket, timeoutMs: number): () => void {
-  const timer = setTimeout(() => socket.destroy(), Math.max(1, timeoutMs))
-  return () => {
-    clearTimeout(timer)
-  }
-}
-
-/** Why a port could not be had, for people. */
-export function listenError(
-  protocol: 'TCP' | 'UDP',
-  { ip, port }: Address,
-  error: NodeJS.ErrnoException,
-): WeftError {
-  if (error.code === 'EADDRINUSE') {
-    return new WeftError(
-      'address_in_use',
-      `${protocol} ${ip}:${port} is in use by another program; see ss -lnp 'sport = :${port}'`,
-      { cause: error },
-    )
-  }
-  if (error.code === 'EADDRNOTAVAIL') {
-    return new WeftError('invalid_argument', `${ip} is no address of this host`, { cause: error })
-  }
-  return new WeftError('internal', `cannot listen on ${protocol} ${ip}:${port}: ${error.message}`, {
-    cause: error,
-  })
 }

@@ -13,7 +13,8 @@ import type { Keyring } from './keyring.ts'
 import { Seal, type SealCounters } from './seal.ts'
 import { newSession } from './sealed-datagram.ts'
 import type { JoinDoor } from './stream-security.ts'
-import { type StreamCounters, Streams, listenError } from './streams.ts'
+import { listenError } from './stream-server.ts'
+import { type StreamCounters, Streams } from './streams.ts'
 
 /** UDP and TCP. */
 export const GOSSIP_PORT = 7946
@@ -153,17 +154,17 @@ export class UdpTransport implements Transport {
   }
 
   counters(): TransportCounters {
-    const { streams } = this
+    const streams = this.streams.counters
     return {
       ...this.#counters,
       ...this.#seal.counters,
-      streamsAccepted: streams.counters.accepted,
-      streamsCrowded: streams.counters.crowded,
-      streamsForeign: streams.counters.foreign,
-      streamsMisdirected: streams.counters.misdirected,
-      streamsAnswered: streams.counters.answered,
-      streamsRequests: streams.counters.requests,
-      streamsReplies: streams.counters.replies,
+      streamsAccepted: streams.accepted,
+      streamsCrowded: streams.crowded,
+      streamsForeign: streams.foreign,
+      streamsMisdirected: streams.misdirected,
+      streamsAnswered: streams.answered,
+      streamsRequests: streams.requests,
+      streamsReplies: streams.replies,
     }
   }
 
@@ -191,6 +192,11 @@ export class UdpTransport implements Transport {
 
   #write({ ip, port }: Address, datagram: Uint8Array): void {
     if (this.#closed) return
+    // A forged datagram may come from port 0, which dgram takes for a mistake of ours and throws.
+    if (port === 0) {
+      this.#counters.sendErrors += 1
+      return
+    }
     this.#counters.datagramsOut += 1
     this.#counters.bytesOut += datagram.length
     this.#socket.send(datagram, port, ip, (error) => {

@@ -95,6 +95,14 @@ t.test('datagrams go both ways, the first one with a hello before it', async (t)
   t.throws(() => a.transport.send(b.peer, Buffer.alloc(1301)), RangeError)
 })
 
+t.test('an address to which nothing can be sent is counted', async (t) => {
+  const { transport } = await newTransport(t, A)
+  const nowhere = { id: B, address: { ip: LOOPBACK, port: 0 } }
+  transport.send(nowhere, Buffer.from('x'))
+  t.equal(await ask(transport, nowhere, Buffer.from('x')), null)
+  t.match(transport.counters(), { datagramsOut: 0, sendErrors: 1 })
+})
+
 t.test(
   'after a restart of either, and of one with a state from before, they hear each other',
   async (t) => {
