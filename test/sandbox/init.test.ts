@@ -280,7 +280,7 @@ t.test('tap: an interface that init keeps', { skip: SKIP }, async (t) => {
   await t.rejects(box.client.untap('eth0'), { code: 'not_found' })
 
   t.test('comes as a descriptor', { skip: hasPython() ? false : 'needs python3' }, async (t) => {
-    t.equal(receiveDescriptor(box.socket, 'tap eth1'), 'eth1 vnet_hdr multi_queue nonblocking')
+    t.equal(receiveDescriptor(box.socket, 'tap eth1'), 'eth1 vnet_hdr nonblocking')
   })
 
   t.test('is given MAC, MTU, addresses and routes, and comes up', async (t) => {
