@@ -13,6 +13,7 @@
         "closer.cc",
         "dataplane.cc",
         "executor.cc",
+        "scheduling.cc",
         "worker.cc",
         "binding/convert.cc",
         "binding/dataplane_wrap.cc",

@@ -1,7 +1,6 @@
 #include "worker.h"
 
 #include <pthread.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,6 +10,7 @@
 #include "io/epoll.h"
 #include "pipeline/from_tap.h"
 #include "pipeline/from_underlay.h"
+#include "scheduling.h"
 
 namespace weft {
 
@@ -20,9 +20,6 @@ namespace {
 // until the flush.
 constexpr int kPortBatch = 32;
 constexpr int kEventBatch = 64;
-// A TAP's queue holds 1000 frames: some ten milliseconds at full rate. Processes that come and go
-// beside it must not keep a worker waiting for longer than that.
-constexpr int kNice = -10;
 
 uint64_t NowNs() {
   timespec now;
@@ -91,8 +88,9 @@ void Worker::Forget(const Port& port) {
 }
 
 void Worker::Run() {
-  // Best effort: without CAP_SYS_NICE it stays as it is.
-  setpriority(PRIO_PROCESS, static_cast<id_t>(gettid()), kNice);
+  // A TAP's queue holds 500 frames: some ten milliseconds at full rate, and no longer than that may
+  // a worker be kept waiting by processes that come and go beside it.
+  PreferThisThread();
   epoll_event events[kEventBatch];
   while (!stopping_.load(std::memory_order_acquire)) {
     const int count = epoll_wait(epoll_, events, kEventBatch, -1);
