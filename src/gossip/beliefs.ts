@@ -23,7 +23,6 @@ export interface BeliefHands {
   peekSeq(): number
   /** There is news to pass on: urgent, when each moment counts for somebody. */
   news(urgent: boolean): void
-  chase(suspect: MemberId): void
   onChange(): void
   onMember(after: Member | undefined, before: Member | undefined): void
   onEvent(event: GossipEvent): void
@@ -73,7 +72,6 @@ export class Beliefs {
     if (believed === undefined) return
     const { incarnation } = believed
     this.hear({ id, incarnation, state: 'suspect' }, this.#options.self, 'rumour')
-    this.#options.hands.chase(id)
   }
 
   /** Nobody has refuted in time. */
@@ -136,7 +134,6 @@ export class Beliefs {
     // Whom we have just heard of by asking, others know.
     else if (before !== undefined || origin !== 'asked')
       this.#pass(after.id, by, isUrgent(after, before))
-    if (after.state === 'suspect') hands.chase(after.id)
     if (isNoticeable(after, before)) hands.onMember(after, before)
     const event = eventOf(after, before, by)
     if (event !== undefined) hands.onEvent(event)

@@ -18,6 +18,7 @@ import { Outbox } from './outbox.ts'
 import { Prober } from './prober.ts'
 import { PushPull } from './push-pull.ts'
 import { Relay } from './relay.ts'
+import type { Some } from './roster.ts'
 import { type Profile, Self } from './self.ts'
 import { Suspicions } from './suspicions.ts'
 import { Timekeeper } from './timekeeper.ts'
@@ -93,7 +94,7 @@ export class Gossip implements TransportListener {
       transport,
       queue,
       members,
-      targets: (count) => this.#somePeers(count),
+      targets: (count) => this.#somePeers(count, this.#suspicions),
     })
     const voice = new Voice({ settings, self, membership, queue, outbox, transport })
     const prober = new Prober({
@@ -120,6 +121,7 @@ export class Gossip implements TransportListener {
       nack: (to, seq) => voice.sendTo(to, { type: 'nack', seq }),
     })
     const suspicions = new Suspicions({
+      self: self.id,
       settings,
       timekeeper,
       random,
@@ -138,7 +140,6 @@ export class Gossip implements TransportListener {
         nowMs: () => clock.nowMs(),
         peekSeq: () => voice.peekSeq(),
         news: (urgent) => outbox.flushWithin(urgent ? 0 : settings.flushDelayMs),
-        chase: (suspect) => voice.ping(suspect),
         onChange: () => {
           this.#sorted = undefined
         },
@@ -326,9 +327,9 @@ export class Gossip implements TransportListener {
     return { id, name, address, incarnation, state, sinceMs: this.#startedMs }
   }
 
-  #somePeers(count: number): readonly Peer[] {
+  #somePeers(count: number, without?: Some): readonly Peer[] {
     const { present } = this.#membership
-    return present.sample(count).flatMap((id) => this.#membership.get(id)?.member ?? [])
+    return present.sample(count, without).flatMap((id) => this.#membership.get(id)?.member ?? [])
   }
 
   #makeChannel(): Channel {

@@ -44,6 +44,12 @@ export class Outbox {
     return this.#bytes
   }
 
+  /** Sends the parts in one datagram and nothing else: to one that is hardly there rumours would be lost. */
+  sendBare(to: Peer, ...parts: readonly Part[]): void {
+    for (const part of parts) this.#writer.put(part)
+    this.#dispatch(to)
+  }
+
   /** Sends the parts in one datagram, and rumours with them. */
   send(to: Peer, ...parts: readonly Part[]): void {
     for (const part of parts) this.#writer.put(part)

@@ -1,6 +1,6 @@
 // The prober: asks members in turn whether they are there, and says who did not answer.
 //
-//   ping ──── pingTimeoutMs ───► ping-req by relays, and a stream ──── until probeTimeoutMs ───► failed
+//   ping ──── pingTimeoutMs ───► ping again, ping-req by relays, and a stream ──── until probeTimeoutMs ───► failed
 //     └────────── an ack from the member, from a relay, or over the stream ──────────► answered
 //
 // Both times are multiplied by our awareness. A pause of this host abandons what is under way: no answer could be heard.
@@ -119,6 +119,8 @@ export class Prober {
       probe.relays = present.sample(settings.relays, new Set([probe.target]))
       for (const relay of probe.relays) hands.pingReq(relay, probe.target, seq)
       hands.stream(probe.target, seq, timeoutMs)
+      // One lost datagram is the likeliest reason of all.
+      hands.ping(probe.target, seq)
     }
     if (waiting) batch.timer = timekeeper.after(timeoutMs, () => this.#conclude(batch))
     else this.#batches.delete(batch)

@@ -2,7 +2,13 @@
 
 import type { MemberId } from './member.ts'
 
-const NONE: ReadonlySet<MemberId> = new Set()
+/** Some members that are not to be drawn. */
+export interface Some {
+  readonly size: number
+  has(id: MemberId): boolean
+}
+
+const NONE: Some = new Set<MemberId>()
 
 export class Roster {
   readonly #random: () => number
@@ -46,7 +52,7 @@ export class Roster {
   }
 
   /** Up to `count` different ones. */
-  sample(count: number, without: ReadonlySet<MemberId> = NONE): MemberId[] {
+  sample(count: number, without: Some = NONE): MemberId[] {
     const ids = this.#ids
     // Many of few: shuffle all. Few of many: draw until they differ.
     if (count * 2 >= ids.length - without.size) {

@@ -16,6 +16,7 @@ export interface SuspicionHands {
 }
 
 export interface SuspicionsOptions {
+  readonly self: MemberId
   readonly settings: GossipSettings
   readonly timekeeper: Timekeeper
   readonly random: () => number
@@ -32,6 +33,14 @@ export class Suspicions {
 
   constructor(options: SuspicionsOptions) {
     this.#options = options
+  }
+
+  has(suspect: MemberId): boolean {
+    return this.#running.has(suspect)
+  }
+
+  get size(): number {
+    return this.#running.size
   }
 
   get(suspect: MemberId): Suspicion | undefined {
@@ -53,6 +62,7 @@ export class Suspicions {
     if (this.#running.size === 0) this.#nextChaseMs = nowMs + settings.chaseIntervalMs
     this.#running.set(suspect, suspicion)
     this.#arm()
+    if (by === this.#options.self || this.#mayChase()) this.#options.hands.chase(suspect)
     return suspicion
   }
 
@@ -80,21 +90,25 @@ export class Suspicions {
   }
 
   #look(): void {
-    const { settings, timekeeper, random, hands } = this.#options
+    const { settings, timekeeper, hands } = this.#options
     const nowMs = timekeeper.nowMs()
     const chases = nowMs >= this.#nextChaseMs
     if (chases) this.#nextChaseMs = nowMs + settings.chaseIntervalMs
-    const chance = settings.chasers / this.#options.members()
     for (const suspicion of [...this.#running.values()]) {
       const { suspect } = suspicion
       if (suspicion.dueMs <= nowMs && suspicion.conclude(nowMs) === 'dead') {
         this.#running.delete(suspect)
         hands.onDead(suspect)
-      } else if (chases && random() < chance) {
+      } else if (chases && this.#mayChase()) {
         hands.chase(suspect)
       }
     }
     this.#arm()
+  }
+
+  #mayChase(): boolean {
+    const { settings, random, members } = this.#options
+    return random() < settings.chasers / members()
   }
 
   /** One timer for all: the next deadline or the next chase. */

@@ -53,13 +53,14 @@ export class Voice {
     if (entry === undefined || self.leaving) return
     const ping = this.#pingOf(target, seq)
     // Who may not know us could not answer.
-    if (entry.knowsUs && entry.member.state === 'alive') outbox.send(entry.member, ping)
+    if (entry.member.state !== 'alive') outbox.sendBare(entry.member, self.said(), ping)
+    else if (entry.knowsUs) outbox.send(entry.member, ping)
     else outbox.send(entry.member, self.said(), ping)
   }
 
   /** For another, who may know an address of the target that we do not. */
   pingFor(target: Peer, seq: number): void {
-    this.#options.outbox.send(target, this.#options.self.said(), this.#pingOf(target.id, seq))
+    this.#options.outbox.sendBare(target, this.#options.self.said(), this.#pingOf(target.id, seq))
   }
 
   pingReq(relay: MemberId, target: MemberId, seq: number): void {
