@@ -16,9 +16,21 @@ export interface ClusterOptions {
   readonly profile?: LinkProfile
   /** Nobody reads it where only figures are wanted. */
   readonly timeline?: boolean
+  /** Whether hosts save what they know; false where nobody comes back. */
+  readonly snapshots?: boolean
   readonly gossip?: Partial<GossipSettings>
   readonly replicator?: Partial<ReplicatorSettings>
 }
+
+/** What a host believes of a member. */
+const WORDS = {
+  joined: 'is there',
+  suspected: 'is suspect',
+  recovered: 'is well after all',
+  died: 'is dead',
+  left: 'has left',
+  changed: 'has another name or address',
+} as const
 
 export class Cluster {
   readonly time = new VirtualClock()
@@ -45,6 +57,7 @@ export class Cluster {
       timeline: this.timeline,
       gossip: options.gossip ?? {},
       replicator: options.replicator ?? {},
+      snapshots: options.snapshots ?? false,
       onEvent: (host, event) => {
         if (this.timeline.enabled) this.timeline.note(host.name, this.#words(event))
         this.onEvent(host, event)
@@ -125,7 +138,7 @@ export class Cluster {
     for (const host of running) {
       const members = host.life.gossip.members()
       const wrong = members.filter(({ id, state }) => {
-        return (state === 'alive') !== (this.#byId.get(id)?.running === true) && state !== 'left'
+        return this.#byId.get(id)?.running === true ? state !== 'alive' : isPresent(state)
       })
       const unknown = running.filter(({ id }) => !members.some((member) => member.id === id))
       if (wrong.length + unknown.length === 0) continue
@@ -136,16 +149,18 @@ export class Cluster {
   }
 
   #words(event: GossipEvent): string {
-    switch (event.kind) {
-      case 'suspected':
-      case 'died':
-        return `believes that ${this.nameOf(event.member.id)} ${event.kind === 'died' ? 'died' : 'is suspect'}, by ${this.nameOf(event.by)}, incarnation ${event.member.incarnation}`
-      case 'refuted':
-        return `refutes ${this.nameOf(event.by)} with incarnation ${event.incarnation}`
+    const { kind } = event
+    const by = 'by' in event ? `, by ${this.nameOf(event.by)}` : ''
+    switch (kind) {
       case 'paused':
         return `notices that it stood still for ${event.lateMs.toFixed(0)} ms`
-      default:
-        return `believes that ${this.nameOf(event.member.id)} ${event.kind}, incarnation ${event.member.incarnation}`
+      case 'refuted':
+        return `refutes with incarnation ${event.incarnation}${by}`
+      default: {
+        if (!('member' in event)) return `${kind}${by}`
+        const { id, incarnation } = event.member
+        return `believes that ${this.nameOf(id)} ${WORDS[kind]}, incarnation ${incarnation}${by}`
+      }
     }
   }
 }

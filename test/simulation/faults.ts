@@ -144,7 +144,7 @@ const FAULTS: readonly Fault[] = [
       faults.toSome((host) => {
         host.crash(faults.random.once(2))
         if (faults.random.once(3)) return
-        faults.later(faults.durationMs(20, 20_000), () => startAgain(faults, host))
+        faults.later(faults.durationMs(20, 20_000), () => start(faults, host))
       }, true),
   },
   {
@@ -215,9 +215,7 @@ const FAULTS: readonly Fault[] = [
     name: 'a new host joins',
     weight: 3,
     happen: (faults) => {
-      if (faults.cluster.hosts.length >= MAX_HOSTS) return
-      const contacts = faults.cluster.running()
-      if (contacts.length > 0) faults.cluster.addHost().start(contacts)
+      if (faults.cluster.hosts.length < MAX_HOSTS) start(faults, faults.cluster.addHost())
     },
   },
   {
@@ -227,7 +225,7 @@ const FAULTS: readonly Fault[] = [
       faults.toSome((host) => {
         host.leave()
         if (faults.random.once(2)) {
-          faults.later(faults.durationMs(1_000, 20_000), () => startAgain(faults, host))
+          faults.later(faults.durationMs(1_000, 20_000), () => start(faults, host))
         }
       }, true),
   },
@@ -235,8 +233,8 @@ const FAULTS: readonly Fault[] = [
 
 const TOTAL_WEIGHT = FAULTS.reduce((sum, { weight }) => sum + weight, 0)
 
-function startAgain(faults: Faults, host: SimulatedHost): void {
+/** Joins by way of all who ever ran: it, or whoever sits before it, remembers them and not who runs. */
+function start(faults: Faults, host: SimulatedHost): void {
   if (host.hasProcess) return
-  // It remembers whom it knew, not who runs.
   host.start(faults.cluster.hosts.filter((other) => other !== host && other.state !== 'new'))
 }

@@ -7,12 +7,14 @@ import type { SimulatedHost } from './simulated-host.ts'
 
 /** Remembers all that was ever written, as its writers wrote it: nobody may hold anything else. */
 export class Ledger {
-  readonly #written = new Map<string, Uint8Array>()
+  /** More than one of a version: a host that lost its memory counts anew until it hears of its past. */
+  readonly #written = new Map<string, Uint8Array[]>()
   /** Names of all records: nobody needs to hold more. */
   readonly #names = new Set<string>()
 
   note(record: EncodedRecord): void {
-    this.#written.set(writeOf(record), record.encoded)
+    const write = writeOf(record)
+    this.#written.set(write, [...(this.#written.get(write) ?? []), record.encoded])
     this.#names.add(record.name)
   }
 
@@ -21,8 +23,8 @@ export class Ledger {
   }
 
   wrote(record: EncodedRecord): boolean {
-    const written = this.#written.get(writeOf(record))
-    return written !== undefined && Buffer.compare(written, record.encoded) === 0
+    const written = this.#written.get(writeOf(record)) ?? []
+    return written.some((encoded) => Buffer.compare(encoded, record.encoded) === 0)
   }
 }
 
@@ -33,12 +35,14 @@ function writeOf({ name, version }: EncodedRecord): string {
 /** What is waiting or remembered within gossip and replicator, at most; by the counters that tell it. */
 const MAX_QUEUED = 20_000
 
-/** At any time: the first that is violated. */
-export function violation(cluster: Cluster, ledger: Ledger): string | null {
+/** At any time: the first that is violated. `ledger` null: there are liars about, and records that nobody wrote. */
+export function violation(cluster: Cluster, ledger: Ledger | null): string | null {
   for (const host of cluster.hosts) {
     if (!host.running) continue
     const found =
-      foreign(host, ledger) ?? servedOfAbsent(cluster, host) ?? unbounded(cluster, host, ledger)
+      servedOfAbsent(cluster, host) ??
+      overfull(host) ??
+      (ledger === null ? null : (foreign(host, ledger) ?? invented(cluster, host, ledger)))
     if (found !== null) return `${host.name} ${found}`
   }
   return null
@@ -66,14 +70,35 @@ function servedOfAbsent(cluster: Cluster, { id, life }: SimulatedHost): string |
   return null
 }
 
-function unbounded(cluster: Cluster, { life }: SimulatedHost, ledger: Ledger): string | null {
-  const { netdb, gossip, replicator } = life
-  if (netdb.stored.count > ledger.names)
-    return `holds ${netdb.stored.count} of ${ledger.names} records`
-  const members = gossip.members().length
+/** There are no more members and records than there ever were. */
+function invented(cluster: Cluster, { life }: SimulatedHost, ledger: Ledger): string | null {
+  const records = life.netdb.stored.count
+  if (records > ledger.names) return `holds ${records} of ${ledger.names} records`
+  const members = life.gossip.members().length
   if (members > cluster.hosts.length) return `knows ${members} of ${cluster.hosts.length} members`
-  for (const [name, count] of Object.entries({ ...gossip.counters(), ...replicator.counters() })) {
+  return null
+}
+
+/** Whatever others send, what waits within a host is bounded. */
+function overfull({ life }: SimulatedHost): string | null {
+  const counters = { ...life.gossip.counters(), ...life.replicator.counters() }
+  for (const [name, count] of Object.entries(counters)) {
     if (/queued|waiting|pending/i.test(name) && count > MAX_QUEUED) return `has ${count} ${name}`
+  }
+  return null
+}
+
+/**
+ * What is held of a host that runs is as that host wrote it, once it could set right what a liar said. That something does not
+ * hold which the host does not claim may be said by anybody: it is so.
+ */
+export function forgery(cluster: Cluster, ledger: Ledger): string | null {
+  for (const { name, life } of cluster.running()) {
+    for (const { held } of life.netdb.stored.entries()) {
+      const ownerRuns = cluster.byId(held.owner)?.running === true
+      if (!held.owned || held.tombstone || !ownerRuns) continue
+      if (!ledger.wrote(held)) return `${name} holds a forged ${held.name}`
+    }
   }
   return null
 }

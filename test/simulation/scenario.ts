@@ -1,9 +1,13 @@
 // A scenario: a random cluster, random faults and writes, then peace, and what must hold. All of it follows from the seed.
+//
+// Most are honest. In some a member lies, and ends with the faults; in some the bytes of datagrams and streams are damaged, which
+// the seal would not let through: there it matters that nobody falls over.
 
 import { Random } from '../fixtures/random.ts'
 import { Cluster } from './cluster.ts'
 import { Faults, MAX_HOSTS } from './faults.ts'
-import { Ledger, unequalTables, violation } from './properties.ts'
+import { Liar } from './liar.ts'
+import { Ledger, forgery, unequalTables, violation } from './properties.ts'
 
 export interface Outcome {
   readonly seed: number
@@ -17,43 +21,33 @@ export interface Outcome {
   readonly settledMs: number | null
 }
 
-/** How long hosts may take until they agree, when only the network was at fault; and after a host has died. */
+type Temper = 'honest' | 'lying' | 'tampered'
+
+/** How long hosts may take until they agree, when only the network was at fault. */
 const SETTLE_MS = 2_000
-const SETTLE_AFTER_DEATH_MS = 3_000 + 500
-/** A host that nobody has let in tries again each second. */
-const SETTLE_AFTER_JOIN_MS = 3_000
-/** Faults within that time before the end may not have been noticed yet. */
+/**
+ * The same when a host has died: 3 s in a quiet cluster, but a host that was itself in trouble waits for answers up to
+ * nine times as long as usual, which is 4 s more.
+ */
+const SETTLE_AFTER_DEATH_MS = 7_500
+/** A host that waits to be let in gives those 2 s whom it asks, five at a time, and begins again a second later. */
+const SETTLE_AFTER_JOIN_MS = 4_000
+const JOIN_ROUND_MS = 2_000
+const JOIN_ROUND_HOSTS = 5
+/** The liar has died, and its last lies have to be set right. */
+const SETTLE_AFTER_LIES_MS = 5_000
+/** Deaths within that time before the end may not have been noticed yet. */
 const UNNOTICED_MS = 4_000
 /** How long peace must last. */
 const PEACE_MS = 3_000
-const LOOK_MS = 500
+const LOOK_MS = 1_000
 
 export function runScenario(seed: number, options: { readonly timeline?: boolean } = {}): Outcome {
-  const random = new Random(seed)
-  // Small clusters mostly: they are quick, and have all kinds of troubles.
-  const hosts = random.once(6) ? 9 + random.below(MAX_HOSTS - 8) : 2 + random.below(7)
-  const durationMs = random.once(15) ? 60_000 + random.below(260_000) : 4_000 + random.below(16_000)
-  const cluster = new Cluster({ seed: random.next(), hosts, timeline: options.timeline ?? false })
-  const ledger = new Ledger()
-  cluster.onStart = ({ name, life }) => {
-    life.netdb.watchWrites((record) => {
-      ledger.note(record)
-      const what = record.tombstone ? 'removes' : 'writes'
-      cluster.timeline.note(name, `${what} ${record.name}, lamport ${record.version.lamport}`)
-    })
-  }
-  let settledMs: number | null = null
+  const scenario = new Scenario(seed, options.timeline ?? false)
+  const { cluster } = scenario
   let problem: string | null
   try {
-    problem = passThrough(cluster, ledger, new Faults(cluster, random), durationMs)
-    if (problem === null) {
-      const limitMs = settleLimitMs(cluster)
-      settledMs = cluster.time.runUntilTrue(() => cluster.converged(), limitMs)
-      problem =
-        settledMs === null
-          ? `no agreement within ${limitMs} ms: ${cluster.difference()}`
-          : peace(cluster, ledger)
-    }
+    problem = scenario.passThrough() ?? scenario.settle() ?? scenario.peace()
   } catch (error) {
     problem = error instanceof Error ? (error.stack ?? error.message) : String(error)
   }
@@ -64,59 +58,119 @@ export function runScenario(seed: number, options: { readonly timeline?: boolean
     hosts: cluster.hosts.length,
     virtualMs: cluster.time.nowMs(),
     events: cluster.time.happened,
-    settledMs,
+    settledMs: scenario.settledMs,
   }
 }
 
-/** The time of faults; what was violated meanwhile. */
-function passThrough(
-  cluster: Cluster,
-  ledger: Ledger,
-  faults: Faults,
-  durationMs: number,
-): string | null {
-  const { time, hosts } = cluster
-  for (const [i, host] of hosts.entries()) host.start(hosts.slice(0, i))
-  const everyMs = faults.durationMs(100, 2_000)
-  let nextMs = 500
-  while (time.nowMs() < durationMs) {
-    time.runUntil(Math.min(nextMs, durationMs))
-    if (time.nowMs() >= nextMs) {
-      faults.happen()
-      nextMs += faults.random.below(2 * everyMs)
+class Scenario {
+  readonly cluster: Cluster
+  settledMs: number | null = null
+  readonly #random: Random
+  readonly #temper: Temper
+  readonly #durationMs: number
+  readonly #faults: Faults
+  readonly #ledger = new Ledger()
+
+  constructor(seed: number, timeline: boolean) {
+    const random = new Random(seed)
+    this.#random = random
+    // Small clusters mostly: they are quick, and have all kinds of troubles.
+    const hosts = random.once(6) ? 9 + random.below(MAX_HOSTS - 8) : 2 + random.below(7)
+    this.#temper = random.once(8) ? 'lying' : random.once(8) ? 'tampered' : 'honest'
+    this.#durationMs = random.once(15)
+      ? 60_000 + random.below(260_000)
+      : 4_000 + random.below(16_000)
+    this.cluster = new Cluster({ seed: random.next(), hosts, timeline, snapshots: true })
+    this.#faults = new Faults(this.cluster, random)
+    this.cluster.onStart = ({ name, life }) => {
+      life.netdb.watchWrites((record) => {
+        this.#ledger.note(record)
+        const what = record.tombstone ? 'removes' : 'writes'
+        this.cluster.timeline.note(
+          name,
+          `${what} ${record.name}, lamport ${record.version.lamport}`,
+        )
+      })
     }
-    if (Math.floor(time.nowMs() / LOOK_MS) % 4 !== 0) continue
-    const found = violation(cluster, ledger)
-    if (found !== null) return found
   }
-  faults.end()
-  return violation(cluster, ledger)
-}
 
-/** By what has happened last. */
-function settleLimitMs(cluster: Cluster): number {
-  const nowMs = cluster.time.nowMs()
-  const gone = cluster.hosts.filter(({ state }) => state === 'down' || state === 'left')
-  const unnoticed = gone.some(
-    ({ id, endedAtMs }) =>
-      nowMs - endedAtMs < UNNOTICED_MS ||
-      cluster.running().some((host) => host.believesPresent(id)),
-  )
-  const outside = cluster.running().some(({ joined }) => !joined)
-  return Math.max(
-    SETTLE_MS,
-    unnoticed ? SETTLE_AFTER_DEATH_MS : 0,
-    outside ? SETTLE_AFTER_JOIN_MS : 0,
-  )
-}
-
-/** Once they agree they go on agreeing. */
-function peace(cluster: Cluster, ledger: Ledger): string | null {
-  for (let ms = 0; ms < PEACE_MS; ms += LOOK_MS) {
-    cluster.time.runFor(LOOK_MS)
-    const found = violation(cluster, ledger)
-    if (found !== null) return found
-    if (!cluster.converged()) return `in peace again: ${cluster.difference()}`
+  /** The time of faults; what was violated meanwhile. */
+  passThrough(): string | null {
+    const { time, hosts, network } = this.cluster
+    for (const [i, host] of hosts.entries()) host.start(hosts.slice(0, i))
+    const liar =
+      this.#temper === 'lying' && hosts.length > 2
+        ? new Liar(this.cluster, this.#random.pick(hosts), this.#random)
+        : null
+    if (this.#temper === 'tampered') {
+      network.tamper = (body) => (this.#random.once(4) ? this.#random.mutated(body) : body)
+    }
+    const everyMs = this.#faults.durationMs(100, 2_000)
+    let faultMs = 500
+    let lookMs = LOOK_MS
+    while (time.nowMs() < this.#durationMs) {
+      time.runUntil(Math.min(faultMs, lookMs, this.#durationMs))
+      if (time.nowMs() >= faultMs) {
+        this.#faults.happen()
+        faultMs += this.#random.below(2 * everyMs)
+      }
+      if (time.nowMs() < lookMs) continue
+      lookMs += LOOK_MS
+      const found = this.#violation()
+      if (found !== null) return found
+    }
+    liar?.end()
+    network.tamper = null
+    this.#faults.end()
+    return this.#violation()
   }
-  return unequalTables(cluster)
+
+  /** How long it took them to agree; what is wrong when it took too long. */
+  settle(): string | null {
+    const limitMs = this.#settleLimitMs()
+    this.settledMs = this.cluster.time.runUntilTrue(() => this.#agree(), limitMs)
+    return this.settledMs === null
+      ? `no agreement within ${limitMs} ms: ${this.cluster.difference()}`
+      : null
+  }
+
+  /** Once they agree they go on agreeing. */
+  peace(): string | null {
+    for (let ms = 0; ms < PEACE_MS; ms += LOOK_MS) {
+      this.cluster.time.runFor(LOOK_MS)
+      const found = this.#violation()
+      if (found !== null) return found
+      if (!this.#agree()) return `no agreement any more: ${this.cluster.difference()}`
+    }
+    if (this.#temper === 'tampered') return null
+    return forgery(this.cluster, this.#ledger) ?? unequalTables(this.cluster)
+  }
+
+  #violation(): string | null {
+    return violation(this.cluster, this.#temper === 'honest' ? this.#ledger : null)
+  }
+
+  /** Damage makes members and records that never were, and gives others wrong addresses: there nobody need agree. */
+  #agree(): boolean {
+    return this.#temper === 'tampered' || this.cluster.converged()
+  }
+
+  /** By what has happened last. */
+  #settleLimitMs(): number {
+    if (this.#temper === 'lying') return SETTLE_AFTER_LIES_MS
+    const { time, hosts } = this.cluster
+    const running = this.cluster.running()
+    const unnoticed = hosts.some(({ id, state, endedAtMs }) => {
+      if (state !== 'down' && state !== 'left') return false
+      const isRecent = time.nowMs() - endedAtMs < UNNOTICED_MS
+      return isRecent || running.some((host) => host.believesPresent(id))
+    })
+    const rounds = Math.floor(hosts.length / JOIN_ROUND_HOSTS)
+    const outside = running.some(({ searching }) => searching)
+    return Math.max(
+      SETTLE_MS,
+      unnoticed ? SETTLE_AFTER_DEATH_MS : 0,
+      outside ? SETTLE_AFTER_JOIN_MS + rounds * JOIN_ROUND_MS : 0,
+    )
+  }
 }

@@ -26,6 +26,8 @@ export interface World {
   readonly timeline: Timeline
   readonly gossip: Partial<GossipSettings>
   readonly replicator: Partial<ReplicatorSettings>
+  /** Whether hosts save what they know: where nobody crashes it would only cost time. */
+  readonly snapshots: boolean
   /** A host's gossip tells something. */
   readonly onEvent: (host: SimulatedHost, event: GossipEvent) => void
   /** A daemon is there, and has not done anything yet. */
@@ -64,7 +66,7 @@ export class SimulatedHost {
   #life: Life | undefined
   #incarnation = 0
   #snapshot: Uint8Array | undefined
-  #joined = false
+  #searching = false
   #endedAtMs = 0
 
   constructor(world: World, number: number) {
@@ -100,9 +102,9 @@ export class SimulatedHost {
     return this.#life !== undefined
   }
 
-  /** Whether somebody has let it in since it started. */
-  get joined(): boolean {
-    return this.#joined
+  /** Whether it asks somebody to let it in, and has not been answered yet. */
+  get searching(): boolean {
+    return this.#searching
   }
 
   /** When its last process ended, on the simulation's clock. */
@@ -110,7 +112,7 @@ export class SimulatedHost {
     return this.#endedAtMs
   }
 
-  /** Starts a daemon, which asks `contacts` to let it in: again and again, until one of them answers. None: it is the first. */
+  /** Starts a daemon, which asks `contacts` to let it in: again and again, until it knows them all. None: it is the first. */
   start(contacts: readonly SimulatedHost[]): void {
     const {
       time,
@@ -149,7 +151,7 @@ export class SimulatedHost {
     const life: Life = { clock, socket, netdb, replicator, gossip }
     this.#life = life
     this.#state = 'running'
-    this.#joined = contacts.length === 0
+    this.#searching = contacts.length > 0
     timeline.note(this.name, `starts, incarnation ${this.#incarnation}`)
     this.#world.onStart(this)
 
@@ -164,7 +166,7 @@ export class SimulatedHost {
     gossip.start()
     replicator.start()
     if (contacts.length > 0) this.#join(life, contacts)
-    this.#keepSnapshot(life)
+    if (this.#world.snapshots) this.#keepSnapshot(life)
   }
 
   #onExpelled({ gossip }: Life, member: MemberId): void {
@@ -172,17 +174,19 @@ export class SimulatedHost {
     else if (this.running) this.#end('learns that it is expelled, and ends', 'left', false)
   }
 
+  /** Asks whom it remembers until it knows them all as members, of whatever state: else islands would form that never meet. */
   #join(life: Life, contacts: readonly SimulatedHost[]): void {
-    life.gossip.join(
+    const { gossip, clock } = life
+    gossip.join(
       contacts.map(({ peer }) => peer),
       (answered) => {
         if (this.#life !== life) return
-        if (answered === 0) {
-          life.clock.setTimeout(() => this.#join(life, contacts), JOIN_INTERVAL_MS)
-          return
+        if (answered > 0) {
+          this.#world.timeline.note(this.name, `joined by way of ${answered} hosts`)
         }
-        this.#joined = true
-        this.#world.timeline.note(this.name, `joined by way of ${answered} hosts`)
+        const missing = contacts.filter(({ id }) => gossip.member(id) === undefined)
+        this.#searching = missing.length > 0
+        if (this.#searching) clock.setTimeout(() => this.#join(life, missing), JOIN_INTERVAL_MS)
       },
     )
   }
@@ -190,7 +194,7 @@ export class SimulatedHost {
   #keepSnapshot(life: Life): void {
     life.clock.setTimeout(() => {
       if (this.#life !== life) return
-      if (this.#world.timeline.enabled) this.saveSnapshot()
+      this.saveSnapshot()
       this.#keepSnapshot(life)
     }, SNAPSHOT_INTERVAL_MS)
   }
@@ -239,6 +243,8 @@ export class SimulatedHost {
     this.endpoints.clear()
     life.gossip.leave(() => {
       if (this.#life === life) this.#end('has left', 'left', false)
+      // Who leaves a cluster forgets it.
+      this.#snapshot = undefined
     })
   }
 

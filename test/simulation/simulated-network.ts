@@ -69,6 +69,8 @@ export class SimulatedNetwork {
   readonly #group: number[] = []
   readonly #cuts = new Set<number>()
   readonly traffic: Traffic[] = []
+  /** What damages bodies, where the seal and TLS are to be left out; null: nothing does. */
+  tamper: ((body: Uint8Array) => Uint8Array) | null = null
 
   constructor(time: VirtualClock, random: Random) {
     this.time = time
@@ -140,8 +142,7 @@ export class SimulatedNetwork {
     if (slot === undefined || !this.reaches(from.slot, slot)) return
     const { loss, duplicated } = this.#profile
     if (loss > 0 && this.#chance(loss)) return
-    // The sender may use its buffer again. (A Buffer's own slice() is no copy.)
-    const copy = new Uint8Array(body)
+    const copy = this.#copy(body)
     this.#deliver(from, slot, to.id, copy)
     if (duplicated > 0 && this.#chance(duplicated)) this.#deliver(from, slot, to.id, copy)
   }
@@ -184,7 +185,7 @@ export class SimulatedNetwork {
     const slot = this.#slots.get(to.address.ip)
     if (slot === undefined || !this.#streams(from.slot, slot)) return
 
-    const copy = new Uint8Array(body)
+    const copy = this.#copy(body)
     const firstMs = this.#crossingMs(SYN_RETRANSMIT_MS) + this.#streamMs(HANDSHAKE_CROSSINGS - 1, 0)
     this.time.setTimeout(() => {
       if (!open || !this.#streams(from.slot, slot)) return
@@ -199,7 +200,7 @@ export class SimulatedNetwork {
       socket.queue(() => {
         if (!open || (to.id !== '' && socket.id !== to.id)) return
         const reply = socket.answer(from.id, copy)
-        const replied = reply === null ? null : new Uint8Array(reply)
+        const replied = reply === null ? null : this.#copy(reply)
         const bytes = (reply?.length ?? 0) + STREAM_OVERHEAD_BYTES / 2
         other.sentBytes += bytes
         this.time.setTimeout(
@@ -212,6 +213,13 @@ export class SimulatedNetwork {
         )
       })
     }, firstMs + this.#streamMs(1, body.length))
+  }
+
+  /** The sender may use its buffer again. */
+  #copy(body: Uint8Array): Uint8Array {
+    // A Buffer's own slice() is no copy.
+    const copy = new Uint8Array(body)
+    return this.tamper === null ? copy : this.tamper(copy)
   }
 
   /** TCP needs both directions. */
