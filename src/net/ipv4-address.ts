@@ -9,6 +9,7 @@ export type Ipv4Address = string & { readonly [brand]: 'Ipv4Address' }
 /** Bytes of an IPv4 address on the wire. */
 export const IPV4_BYTES = 4
 
+const ZERO = 0x30
 const OCTET = /^(?:0|[1-9][0-9]{0,2})$/
 
 /**
@@ -43,7 +44,15 @@ export function isIpv4Address(text: string): text is Ipv4Address {
 
 /** The four bytes in wire order. */
 export function ipv4ToBytes(address: Ipv4Address): Uint8Array {
-  return Uint8Array.from(address.split('.'), Number)
+  const bytes = new Uint8Array(IPV4_BYTES)
+  let octet = 0
+  for (let i = 0; i < address.length; i++) {
+    const digit = address.charCodeAt(i) - ZERO
+    // What is below the digits is the dot.
+    if (digit < 0) octet++
+    else bytes[octet] = (bytes[octet] ?? 0) * 10 + digit
+  }
+  return bytes
 }
 
 /**
