@@ -24,9 +24,11 @@ const PART_TYPES = [
   'broadcast',
   'message',
 ] as const
-const STREAM_TYPES = [undefined, 'probe', 'push-pull', 'passenger'] as const
+const STREAM_TYPES = [undefined, 'probe', 'push-pull', 'passenger', 'expelled'] as const
 /** From the best to the worst: at the same incarnation the worse stands. */
 const STATES: readonly MemberState[] = ['alive', 'suspect', 'dead', 'left']
+
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, '0'))
 
 const PART_NUMBERS = numbersOf(PART_TYPES)
 const STREAM_NUMBERS = numbersOf(STREAM_TYPES)
@@ -45,7 +47,7 @@ export interface Decoded {
 /** A datagram that is being written: parts until it is full. One is reused for all; `finish` gives a copy. */
 export class DatagramWriter {
   readonly #bytes = new Uint8Array(MAX_DATAGRAM_BYTES)
-  readonly #buffer = bufferOf(this.#bytes)
+  readonly #buffer = Buffer.from(this.#bytes.buffer)
   #length = 1
 
   constructor() {
@@ -99,17 +101,16 @@ export function encodePart(part: Part): Uint8Array {
 export function decodeDatagram(bytes: Uint8Array): Decoded {
   const parts: Part[] = []
   if (bytes.length > MAX_DATAGRAM_BYTES || bytes[0] !== VERSION) return { parts, intact: false }
-  const buffer = bufferOf(bytes)
   let at = 1
-  while (at < buffer.length) {
-    if (at + PART_HEADER_BYTES > buffer.length) return { parts, intact: false }
-    const type = PART_TYPES[buffer[at] ?? 0]
+  while (at < bytes.length) {
+    if (at + PART_HEADER_BYTES > bytes.length) return { parts, intact: false }
+    const type = PART_TYPES[byteAt(bytes, at)]
     const from = at + PART_HEADER_BYTES
-    at = from + buffer.readUInt16BE(at + 1)
-    if (at > buffer.length) return { parts, intact: false }
+    at = from + uint16At(bytes, at + 1)
+    if (at > bytes.length) return { parts, intact: false }
     // A kind that a later version knows.
     if (type === undefined) continue
-    const part = readPart(type, buffer, from, at)
+    const part = readPart(type, bytes, from, at)
     if (part === undefined) return { parts, intact: false }
     parts.push(part)
   }
@@ -147,15 +148,14 @@ export function encodeListed(list: readonly Listed[]): Uint8Array {
 
 /** Undefined when any line is not what it should be, or they are too many. */
 export function decodeListed(bytes: Uint8Array): Listed[] | undefined {
-  const buffer = bufferOf(bytes)
   const list: Listed[] = []
   let at = 0
-  while (at < buffer.length) {
-    if (at + 5 > buffer.length || list.length === MAX_LISTED) return undefined
-    const state = STATES[buffer[at] ?? 0xff]
-    const profile = readProfile(buffer, at + 5, buffer.length)
+  while (at < bytes.length) {
+    if (at + 5 > bytes.length || list.length === MAX_LISTED) return undefined
+    const state = STATES[byteAt(bytes, at)]
+    const profile = readProfile(bytes, at + 5, bytes.length)
     if (state === undefined || profile === undefined) return undefined
-    list.push({ ...profile, state, ageSeconds: buffer.readUInt32BE(at + 1) })
+    list.push({ ...profile, state, ageSeconds: uint32At(bytes, at + 1) })
     at += 5 + profileBytes(profile.name)
   }
   return list
@@ -199,41 +199,46 @@ function writeBody(buffer: Buffer, at: number, part: Part): number {
 }
 
 /** The part whose body is all of the bytes from `at` to `end`. */
-function readPart(type: Part['type'], buffer: Buffer, at: number, end: number): Part | undefined {
+function readPart(
+  type: Part['type'],
+  bytes: Uint8Array,
+  at: number,
+  end: number,
+): Part | undefined {
   const length = end - at
   switch (type) {
     case 'ping': {
-      const state = STATES[buffer[at + 16] ?? 0xff]
+      const state = STATES[byteAt(bytes, at + 16)]
       if (length !== 17 || state === undefined) return undefined
-      const target = readId(buffer, at + 4)
-      const incarnation = buffer.readUInt32BE(at + 12)
-      return { type, seq: buffer.readUInt32BE(at), target, incarnation, state }
+      const target = readId(bytes, at + 4)
+      const incarnation = uint32At(bytes, at + 12)
+      return { type, seq: uint32At(bytes, at), target, incarnation, state }
     }
     case 'ack':
       if (length !== 8) return undefined
-      return { type, seq: buffer.readUInt32BE(at), incarnation: buffer.readUInt32BE(at + 4) }
+      return { type, seq: uint32At(bytes, at), incarnation: uint32At(bytes, at + 4) }
     case 'ping-req': {
       if (length !== 18) return undefined
-      const address = readAddress(buffer, at + 12)
+      const address = readAddress(bytes, at + 12)
       if (address === undefined) return undefined
-      return { type, seq: buffer.readUInt32BE(at), target: readId(buffer, at + 4), address }
+      return { type, seq: uint32At(bytes, at), target: readId(bytes, at + 4), address }
     }
     case 'nack':
-      return length === 4 ? { type, seq: buffer.readUInt32BE(at) } : undefined
+      return length === 4 ? { type, seq: uint32At(bytes, at) } : undefined
     case 'alive': {
-      const profile = readProfile(buffer, at, end)
+      const profile = readProfile(bytes, at, end)
       if (profile === undefined || length !== profileBytes(profile.name)) return undefined
       return { type, ...profile }
     }
     case 'suspect':
     case 'dead': {
       if (length !== 20) return undefined
-      const incarnation = buffer.readUInt32BE(at + 8)
-      return { type, id: readId(buffer, at), incarnation, by: readId(buffer, at + 12) }
+      const incarnation = uint32At(bytes, at + 8)
+      return { type, id: readId(bytes, at), incarnation, by: readId(bytes, at + 12) }
     }
     case 'broadcast':
     case 'message':
-      return { type, body: buffer.subarray(at, end) }
+      return { type, body: bytes.subarray(at, end) }
   }
 }
 
@@ -252,15 +257,15 @@ function writeProfile(buffer: Buffer, at: number, profile: Profile): number {
   return at + buffer.write(profile.name, at, 'latin1')
 }
 
-function readProfile(buffer: Buffer, at: number, end: number): Profile | undefined {
+function readProfile(bytes: Uint8Array, at: number, end: number): Profile | undefined {
   if (at + 19 > end) return undefined
-  const nameEnd = at + 19 + (buffer[at + 18] ?? 0)
+  const nameEnd = at + 19 + byteAt(bytes, at + 18)
   if (nameEnd > end) return undefined
-  const address = readAddress(buffer, at + 12)
+  const address = readAddress(bytes, at + 12)
   // ASCII, if it is a name.
-  const name = buffer.toString('latin1', at + 19, nameEnd)
+  const name = String.fromCharCode(...bytes.subarray(at + 19, nameEnd))
   if (address === undefined || !isName(name)) return undefined
-  return { id: readId(buffer, at), incarnation: buffer.readUInt32BE(at + 8), address, name }
+  return { id: readId(bytes, at), incarnation: uint32At(bytes, at + 8), address, name }
 }
 
 function writeId(buffer: Buffer, at: number, id: MemberId): number {
@@ -268,8 +273,10 @@ function writeId(buffer: Buffer, at: number, id: MemberId): number {
   return at + 8
 }
 
-function readId(buffer: Buffer, at: number): MemberId {
-  return buffer.toString('hex', at, at + 8)
+function readId(bytes: Uint8Array, at: number): MemberId {
+  let id = ''
+  for (let i = at; i < at + 8; i++) id += HEX[byteAt(bytes, i)] ?? ''
+  return id
 }
 
 function writeAddress(buffer: Buffer, at: number, address: Address): number {
@@ -277,14 +284,24 @@ function writeAddress(buffer: Buffer, at: number, address: Address): number {
   return buffer.writeUInt16BE(address.port, at + 4)
 }
 
-function readAddress(buffer: Buffer, at: number): Address | undefined {
-  const port = buffer.readUInt16BE(at + 4)
-  const ip = buffer.subarray(at, at + 4).join('.') as Ipv4Address
+function readAddress(bytes: Uint8Array, at: number): Address | undefined {
+  const port = uint16At(bytes, at + 4)
+  const ip = bytes.subarray(at, at + 4).join('.') as Ipv4Address
   return port === 0 || !isUnicastIpv4(ip) ? undefined : { ip, port }
 }
 
-function bufferOf(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
+// Reading goes byte by byte: a Buffer or DataView over a datagram costs more than all that is read from it.
+
+function byteAt(bytes: Uint8Array, at: number): number {
+  return bytes[at] ?? 0
+}
+
+function uint16At(bytes: Uint8Array, at: number): number {
+  return byteAt(bytes, at) * 2 ** 8 + byteAt(bytes, at + 1)
+}
+
+function uint32At(bytes: Uint8Array, at: number): number {
+  return uint16At(bytes, at) * 2 ** 16 + uint16At(bytes, at + 2)
 }
 
 function numbersOf<T extends string>(types: readonly (T | undefined)[]): Record<T, number> {

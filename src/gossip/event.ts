@@ -15,5 +15,7 @@ export type GossipEvent =
   | { readonly kind: 'changed'; readonly member: Member; readonly before: Member }
   /** Somebody believed something about this host that is not so. */
   | { readonly kind: 'refuted'; readonly incarnation: number; readonly by: MemberId }
+  /** This host was put out of the cluster, as `by` says. */
+  | { readonly kind: 'expelled'; readonly by: MemberId }
   /** Timers of this host were late: it, or its machine, stood still. */
   | { readonly kind: 'paused'; readonly lateMs: number }

@@ -96,7 +96,18 @@ export class Gossip implements TransportListener {
       members,
       targets: (count) => this.#somePeers(count, this.#suspicions),
     })
-    const voice = new Voice({ settings, self, membership, queue, outbox, transport })
+    const expelledBy = (by: MemberId): void => {
+      if (this.#state === 'running') onEvent({ kind: 'expelled', by })
+    }
+    const voice = new Voice({
+      settings,
+      self,
+      membership,
+      queue,
+      outbox,
+      transport,
+      expelledBy,
+    })
     const prober = new Prober({
       settings,
       timekeeper,
@@ -156,6 +167,7 @@ export class Gossip implements TransportListener {
         beliefs: () => [this.#own(), ...membership.members()],
         hear: (list, from, asked) => this.#hearing.hearList(from, list, asked),
         somebody: () => this.#somePeers(1)[0],
+        expelledBy,
         members,
       },
     })

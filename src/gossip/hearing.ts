@@ -20,6 +20,8 @@ import type { Suspicions } from './suspicions.ts'
 import type { Timekeeper } from './timekeeper.ts'
 import type { Voice } from './voice.ts'
 
+const NOTHING = new Uint8Array()
+
 export interface HearingOptions {
   readonly settings: GossipSettings
   readonly timekeeper: Timekeeper
@@ -73,7 +75,12 @@ export class Hearing {
 
   /** The reply; null refuses. */
   request(from: MemberId, body: Uint8Array): Uint8Array | null {
-    const request = this.#admits(from) ? decodeStream(body) : undefined
+    // Whoever was away when it was expelled asks to come back, and is told.
+    if (this.#options.membership.isExpelled(from)) {
+      this.#counters.from_expelled++
+      return encodeStream('expelled', NOTHING)
+    }
+    const request = from === this.#options.self.id ? undefined : decodeStream(body)
     const reply = request === undefined ? null : this.#answer(from, request)
     if (reply === null) this.#counters.requests_refused++
     else this.#counters.requests_served++
@@ -237,6 +244,8 @@ export class Hearing {
         const reply = passenger.onRequest(body, from)
         return reply === null ? null : encodeStream('passenger', reply)
       }
+      case 'expelled':
+        return null
     }
   }
 }

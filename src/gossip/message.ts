@@ -90,8 +90,8 @@ export interface Listed extends Belief {
   readonly ageSeconds: number
 }
 
-/** What a stream carries, as a request or as its reply. */
-export type StreamType = 'probe' | 'push-pull' | 'passenger'
+/** What a stream carries, as a request or as its reply. `expelled` is only a reply: you are no member of ours any more. */
+export type StreamType = 'probe' | 'push-pull' | 'passenger' | 'expelled'
 
 export interface StreamMessage {
   readonly type: StreamType

@@ -15,6 +15,8 @@ export interface PushPullHands {
   hear(list: readonly Listed[], from: MemberId, asked: boolean): void
   /** A member to exchange with now; undefined: nobody is there. */
   somebody(): Peer | undefined
+  /** The other says that this host is no member any more. */
+  expelledBy(from: MemberId): void
   /** How many are present, this host among them. */
   members(): number
 }
@@ -113,6 +115,7 @@ export class PushPull {
     transport.request(peer, this.#ownList(), settings.pushPullTimeoutMs, (reply) => {
       const message = reply === null ? undefined : decodeStream(reply)
       const list = message?.type === 'push-pull' ? decodeListed(message.body) : undefined
+      if (message?.type === 'expelled') hands.expelledBy(peer.id)
       if (list === undefined) this.#counters.push_pulls_failed++
       else if (!this.#stopped) hands.hear(list, peer.id, true)
       done(list !== undefined)

@@ -17,6 +17,8 @@ export interface VoiceOptions {
   readonly queue: BroadcastQueue
   readonly outbox: Outbox
   readonly transport: Transport
+  /** The other says that this host is no member any more. */
+  readonly expelledBy: (from: MemberId) => void
 }
 
 /** What is believed of one that we have not heard of: it will tell. */
@@ -81,6 +83,7 @@ export class Voice {
     this.#options.transport.request(peer, request, timeoutMs, (reply) => {
       const message = reply === null ? undefined : decodeStream(reply)
       if (message?.type === 'probe') hear(decodeDatagram(message.body).parts)
+      if (message?.type === 'expelled') this.#options.expelledBy(target)
     })
   }
 

@@ -30,6 +30,7 @@ const WORDS = {
   died: 'is dead',
   left: 'has left',
   changed: 'has another name or address',
+  expelled: 'puts this host out',
 } as const
 
 export class Cluster {
