@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 import { WeftError } from '../errors.ts'
-import type { AttachRequest, RunRequest } from '../network/controller.ts'
+import type { AttachRequest, RunRequest } from '../network/requests.ts'
 
 const ATTACHMENT = z.strictObject({
   network: z.string().min(1),
@@ -85,7 +85,7 @@ function placeOf({ netns, pid, host }: z.output<typeof ATTACH>): AttachRequest['
   return pid !== undefined ? { pid } : { host: true }
 }
 
-function check<T>(schema: z.ZodType<T>, value: unknown): T {
+export function check<T>(schema: z.ZodType<T>, value: unknown): T {
   const result = schema.safeParse(value)
   if (result.success) return result.data
   const [issue] = result.error.issues

@@ -24,6 +24,13 @@ import {
 } from '../sandbox/spawn-init.ts'
 import type { Endpoints } from './endpoints.ts'
 import { nextInterfaceName, parseInterfaceName } from './interface-name.ts'
+import {
+  type AttachRequest,
+  type Attachment,
+  type RunRequest,
+  explained,
+  pathOf,
+} from './requests.ts'
 import { type Sandbox, newSandbox, whenGone } from './sandbox.ts'
 import { type EndpointSpec, type SandboxSpec, SandboxStore } from './sandbox-spec.ts'
 
@@ -36,35 +43,6 @@ export interface ControllerOptions {
   readonly stateDir: string
   /** Descriptors that outlive the daemon with its sandboxes: the sockets on the VXLAN port. */
   readonly keep: () => readonly number[]
-}
-
-/** One network that a sandbox is to be on. */
-export interface Attachment {
-  readonly network: string
-  readonly ip?: string | undefined
-  readonly mac?: string | undefined
-  readonly interface?: string | undefined
-}
-
-/** A process in a namespace of its own. */
-export interface RunRequest {
-  readonly kind: 'run'
-  readonly name: string
-  readonly attachments: readonly Attachment[]
-  readonly argv: readonly string[]
-  readonly cwd: string
-  readonly env: Readonly<Record<string, string>>
-  readonly tty: boolean
-  /** Start at once; otherwise an attach stream does. */
-  readonly detach: boolean
-}
-
-/** A namespace that exists. */
-export interface AttachRequest {
-  readonly kind: 'attach'
-  readonly name: string
-  readonly attachments: readonly Attachment[]
-  readonly place: { readonly netns: string } | { readonly pid: number } | { readonly host: true }
 }
 
 /** A sandbox that waits for its first attach stream is removed after this long: its client is gone. */
@@ -177,6 +155,7 @@ export class Controller {
           killInit(sandbox.spec.init)
       }
       await whenGone(sandbox)
+      await this.#options.endpoints.known(sandbox.spec.endpoints)
     }
     await this.#forget(sandbox)
   }
@@ -274,6 +253,7 @@ export class Controller {
         const client = this.requireClient(sandbox)
         sandbox.endpoints.push(await endpoints.attach(request.name, spec, client))
       }
+      await endpoints.known(promised)
       await this.#forgetNamesake(sandbox)
       if (request.kind === 'run' && request.detach) await this.start(sandbox)
       else if (request.kind === 'run') this.#awaitStart(sandbox)
@@ -476,24 +456,4 @@ export class Controller {
   #socketOf({ id }: SandboxSpec): string {
     return join(this.#options.runDir, 's', id.slice(0, SOCKET_ID_LENGTH))
   }
-}
-
-function pathOf(place: AttachRequest['place']): string {
-  if ('netns' in place) return place.netns
-  return 'pid' in place ? `/proc/${place.pid}/ns/net` : '/proc/self/ns/net'
-}
-
-/** What init says of a namespace, in the words of who asked. */
-function explained(error: unknown, place: AttachRequest['place']): unknown {
-  if (!(error instanceof WeftError) || !/^(not_found|invalid_argument)$/.test(error.code))
-    return error
-  const text = `${describe(place)} does not exist, or cannot be entered; see ip netns ls, ps`
-  return new WeftError('not_found', text, { cause: error })
-}
-
-function describe(place: AttachRequest['place']): string {
-  if ('netns' in place) return `network namespace ${place.netns}`
-  return 'pid' in place
-    ? `the network namespace of pid ${place.pid}`
-    : "the host's network namespace"
 }

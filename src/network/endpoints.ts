@@ -14,7 +14,7 @@ import { WeftError } from '../errors.ts'
 import { type Facts } from '../facts/facts.ts'
 import { reservationsOf } from '../facts/facts-source.ts'
 import { formatCidr } from '../net/cidr.ts'
-import type { LiveRecord } from '../netdb/record.ts'
+import { type LiveRecord, recordName } from '../netdb/record.ts'
 import type { Netdb } from '../netdb/table.ts'
 import type { InitClient } from '../sandbox/init-client.ts'
 import { type AddressWish, type Holder, chooseAddresses } from './address-book.ts'
@@ -25,10 +25,13 @@ export interface EndpointsOptions {
   readonly netdb: Netdb
   readonly dataplane: Dataplane
   readonly programmer: Programmer
-  /** This host's member id. */
+  /** This host's name and member id. */
+  readonly host: string
   readonly self: string
   /** Overlay MTU of networks that do not set one, in bytes. */
   readonly mtuBytes: number
+  /** Has the other hosts know records of ours; settles when they do, or when waiting is no use. */
+  readonly acknowledge: (records: readonly string[]) => Promise<void>
   /** The facts file as it is now; undefined without one. */
   readonly facts: () => Facts | undefined
 }
@@ -57,11 +60,11 @@ export class Endpoints {
    * @throws WeftError not_found, no_address, address_in_use, mac_in_use, invalid_argument
    */
   promise(wish: EndpointWish): EndpointSpec {
-    const { netdb, self, mtuBytes } = this.#options
+    const { netdb, host, mtuBytes } = this.#options
     const network = this.#network(wish.network)
     const subnets = netdb.list('subnet').filter(({ value }) => value.network === network.key)
     const facts = this.#options.facts()
-    const reservations = facts === undefined ? [] : reservationsOf(facts, self)
+    const reservations = facts === undefined ? [] : reservationsOf(facts, host)
     const here = reservations.filter((fact) => fact.network === wish.network)
     const { subnet, ip, ip6, mac } = chooseAddresses({
       network: wish.network,
@@ -76,12 +79,12 @@ export class Endpoints {
           .map((fact) => ({
             ...fact,
             ip6: fact.ip6 ?? null,
-            who: `${fact.name} on ${self} (by the facts file)`,
+            who: `${fact.name} on ${host} (by the facts file)`,
           })),
       ],
     })
     const id = randomBytes(32).toString('hex')
-    this.#promised.set(id, { who: `${wish.name} on ${self}`, networkId: network.key, ip, ip6, mac })
+    this.#promised.set(id, { who: `${wish.name} on ${host}`, networkId: network.key, ip, ip6, mac })
     return {
       id,
       network: wish.network,
@@ -125,6 +128,17 @@ export class Endpoints {
   /** Takes over an interface that an earlier daemon made: it is up and has its addresses. */
   adopt(name: string, spec: EndpointSpec, client: InitClient): Promise<OpenEndpoint> {
     return this.#open(name, spec, client)
+  }
+
+  /**
+   * Settles when every host that can be reached knows that the endpoints are there: what starts now is answered everywhere;
+   * or that they are gone: their addresses are free everywhere.
+   */
+  async known(endpoints: readonly EndpointSpec[]): Promise<void> {
+    const { self, acknowledge } = this.#options
+    await acknowledge(
+      endpoints.map(({ id }) => recordName({ kind: 'endpoint', key: id, owner: self })),
+    )
   }
 
   detach(endpoint: OpenEndpoint): void {
@@ -187,11 +201,13 @@ export class Endpoints {
   }
 
   #holders(networkId: string): Holder[] {
-    const records = this.#options.netdb
-      .list('endpoint')
-      .filter(({ value }) => value.network === networkId)
+    const { netdb } = this.#options
+    const records = netdb.list('endpoint').filter(({ value }) => value.network === networkId)
     return [
-      ...records.map(({ owner, value }) => ({ ...value, who: `${value.name} on ${owner}` })),
+      ...records.map(({ owner, value }) => ({
+        ...value,
+        who: `${value.name} on ${netdb.nameOfMember(owner)}`,
+      })),
       ...[...this.#promised.values()].filter((holder) => holder.networkId === networkId),
     ]
   }
