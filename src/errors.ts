@@ -11,6 +11,7 @@ const HTTP_STATUS = {
   invalid_argument: 400,
   not_permitted: 403,
   not_found: 404,
+  ambiguous: 409,
   name_in_use: 409,
   address_in_use: 409,
   mac_in_use: 409,
@@ -19,11 +20,11 @@ const HTTP_STATUS = {
   not_running: 409,
   already_running: 409,
   version_mismatch: 409,
-  unavailable: 503,
   token_invalid: 400,
   join_refused: 409,
   not_in_cluster: 409,
   already_in_cluster: 409,
+  unavailable: 503,
   internal: 500,
 } as const
 

@@ -7,6 +7,17 @@ import { type ClientRequest, type IncomingMessage, request } from 'node:http'
 import type { Socket } from 'node:net'
 import { isErrorCode, WeftError } from '../errors.ts'
 import { VERSION } from '../version.ts'
+import type {
+  AddressChange,
+  ClusterStatus,
+  JoinCluster,
+  JoinToken,
+  LeaveCluster,
+  NodeInspect,
+  NodeRow,
+  RotatedKeys,
+  SetAddress,
+} from './cluster-types.ts'
 import {
   type CounterRow,
   type CreateSandbox,
@@ -127,6 +138,45 @@ export class ApiClient {
 
   async neighbours(): Promise<NeighbourRow[]> {
     return (await this.get('/v1/neighbours')) as NeighbourRow[]
+  }
+
+  async setAddress(body: SetAddress): Promise<AddressChange> {
+    return (await this.post('/v1/cluster/address', body)) as AddressChange
+  }
+
+  async initCluster(): Promise<JoinToken> {
+    return (await this.post('/v1/cluster/init', undefined)) as JoinToken
+  }
+
+  async joinCluster(body: JoinCluster): Promise<ClusterStatus> {
+    return (await this.post('/v1/cluster/join', body)) as ClusterStatus
+  }
+
+  async leaveCluster(body: LeaveCluster): Promise<void> {
+    await this.post('/v1/cluster/leave', body)
+  }
+
+  /** `rotate`: a new join secret first. */
+  async joinToken(rotate: boolean): Promise<JoinToken> {
+    if (!rotate) return (await this.get('/v1/cluster/token')) as JoinToken
+    return (await this.post('/v1/cluster/token/rotate', undefined)) as JoinToken
+  }
+
+  async rotateKeys(): Promise<RotatedKeys> {
+    return (await this.post('/v1/cluster/keys/rotate', undefined)) as RotatedKeys
+  }
+
+  async nodes(): Promise<NodeRow[]> {
+    return (await this.get('/v1/nodes')) as NodeRow[]
+  }
+
+  /** By name, id, or `self`. */
+  async inspectNode(name: string): Promise<NodeInspect> {
+    return (await this.get(`/v1/nodes/${encodeURIComponent(name)}`)) as NodeInspect
+  }
+
+  async removeNode(name: string, force: boolean): Promise<void> {
+    await this.delete(`/v1/nodes/${encodeURIComponent(name)}${force ? '?force=1' : ''}`)
   }
 
   /** Ends every sandbox, then the daemon. */

@@ -1,9 +1,9 @@
 // The routes of docs/api.md: request → controller → view.
 
 import type { IncomingMessage } from 'node:http'
-import type { Socket } from 'node:net'
-import { Readable } from 'node:stream'
-import type { FastifyInstance } from 'fastify'
+import { type Duplex, Readable } from 'node:stream'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { Cluster } from '../cluster/cluster.ts'
 import { COUNTERS, type Dataplane } from '../dataplane/binding.ts'
 import type { Programmer } from '../dataplane/programmer.ts'
 import { WeftError } from '../errors.ts'
@@ -14,6 +14,10 @@ import type { Endpoints } from '../network/endpoints.ts'
 import { kernelTapDrops } from '../network/sandbox.ts'
 import { followLog, readLog } from '../sandbox/output-log.ts'
 import { VERSION } from '../version.ts'
+import { type ClusterVerbs, registerCluster } from './cluster-routes.ts'
+import { FORWARDED_HEADER } from './cluster-types.ts'
+import { type OpenApi, forwardRequest, forwardUpgrade, pathFor } from './forward.ts'
+import { type OtherHost, type OtherHosts, type Place, locate, otherHosts } from './locate.ts'
 import { parseCreate, parseExec, parseSignal } from './schemas.ts'
 import {
   type CounterRow,
@@ -38,6 +42,12 @@ export interface RoutesOptions {
   readonly endpoints: Endpoints
   readonly controller: Controller
   readonly factsStatus: () => Status['facts']
+  readonly cluster: Cluster
+  readonly verbs: DaemonVerbs
+}
+
+/** Verbs that change the daemon itself: it brings them. */
+export interface DaemonVerbs extends ClusterVerbs {
   /** Ends every sandbox, then the daemon; returns when the sandboxes are gone. */
   readonly down: () => Promise<void>
 }
@@ -47,13 +57,17 @@ const DEFAULT_GRACE_MS = 10_000
 
 export class Routes {
   readonly #options: RoutesOptions
+  readonly #others: OtherHosts
+  readonly #beganAt = new Date().toISOString()
 
   constructor(options: RoutesOptions) {
     this.#options = options
+    const { cluster, netdb, host } = options
+    this.#others = otherHosts(cluster, netdb, host)
   }
 
   register(http: FastifyInstance): void {
-    const { controller, host, programmer, dataplane, netdb } = this.#options
+    const { controller, host, programmer, dataplane, netdb, cluster, verbs } = this.#options
     const recordOf = (number: number) => programmer.recordOf(number)
 
     http.get(
@@ -62,6 +76,14 @@ export class Routes {
     )
     http.get('/v1/status', () => this.#status())
     http.get('/v1/counters', () => this.#counters())
+
+    http.addHook<{ Params: { name?: string } }>('preHandler', async (request, reply) => {
+      const { name } = request.params
+      if (name === undefined || !request.url.startsWith('/v1/sandboxes/')) return
+      const place = await this.#locate(name, request.raw)
+      if (place.host !== null) return await this.#passOn(place, request, reply)
+      request.params.name = place.name
+    })
 
     http.post('/v1/sandboxes', async (request, reply) => {
       const sandbox = await controller.create(parseCreate(request.body))
@@ -117,18 +139,30 @@ export class Routes {
     http.get('/v1/fdb', () => fdbRows(dataplane.fdbEntries(), recordOf, netdb))
     http.get('/v1/neighbours', () => neighbourRows(dataplane.neighbourEntries(), recordOf, netdb))
     http.post('/v1/down', async (_request, reply) => {
-      await this.#options.down()
+      await verbs.down()
       return await reply.code(204).send()
     })
+    registerCluster(http, cluster, verbs)
   }
 
-  /** The stream of init that an upgrade request asks for. */
-  async openStream(request: IncomingMessage): Promise<Socket> {
+  /** The stream that an upgrade request asks for: of an init here, or of another host's daemon. */
+  async openStream(request: IncomingMessage): Promise<Duplex> {
     const url = new URL(request.url ?? '', 'http://weft')
     const match = /^\/v1\/sandboxes\/([^/]+)\/(attach|exec)$/.exec(url.pathname)
     if (match === null) throw new WeftError('not_found', `there is no stream at ${url.pathname}`)
     const { controller } = this.#options
-    const sandbox = controller.find(decodeURIComponent(match[1] ?? ''))
+    const place = await this.#locate(decodeURIComponent(match[1] ?? ''), request)
+    if (place.host !== null) {
+      const exec = request.headers[EXEC_HEADER]
+      const path = pathFor(place.name, request.url ?? '')
+      return await forwardUpgrade(
+        place.host,
+        this.#openApi,
+        path,
+        typeof exec === 'string' ? exec : undefined,
+      )
+    }
+    const sandbox = controller.find(place.name)
     if (match[2] === 'exec') {
       const exec = parseExec(request.headers[EXEC_HEADER])
       return (await controller.requireClient(sandbox).openStream(exec)).socket
@@ -140,8 +174,37 @@ export class Routes {
     return (await controller.openStream(sandbox, start, size)).socket
   }
 
+  async #locate(name: string, request: IncomingMessage): Promise<Place> {
+    const { controller } = this.#options
+    // Whoever passed it on has found that it is ours: once is enough, a circle has no end.
+    if (request.headers[FORWARDED_HEADER] !== undefined) return { host: null, name }
+    return await locate(name, controller, this.#others)
+  }
+
+  readonly #openApi: OpenApi = (host) => this.#options.cluster.openApi(host.id)
+
+  async #passOn(
+    { host, name }: Place & { readonly host: OtherHost },
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ): Promise<FastifyReply> {
+    const { method, body, url } = request
+    const answer = await forwardRequest(host, this.#openApi, {
+      method,
+      path: pathFor(name, url),
+      body,
+    })
+    // `logs -f` has no end of its own.
+    reply.raw.once('close', () => answer.destroy())
+    const type = answer.headers['content-type']
+    if (type !== undefined) void reply.type(type)
+    void reply.code(answer.statusCode ?? 502)
+    return await (answer.statusCode === 204 ? reply.send() : reply.send(answer))
+  }
+
   #status(): Status {
-    const { host, vtep, vxlanPort, mtuBytes, workers, controller, factsStatus } = this.#options
+    const { host, vtep, vxlanPort, mtuBytes, workers, controller, factsStatus, cluster } =
+      this.#options
     const states = controller.list().map(({ state }) => state)
     const count = (...wanted: string[]): number =>
       states.filter((state) => wanted.includes(state)).length
@@ -155,11 +218,13 @@ export class Routes {
       version: VERSION,
       pid: process.pid,
       uptimeMs: Math.round(process.uptime() * 1000),
+      beganAt: this.#beganAt,
       vtep,
       vxlanPort,
       mtu: mtuBytes,
       workers,
       facts: factsStatus(),
+      cluster: cluster.status(),
       members: this.#members(),
       networks: this.#networks(),
       sandboxes: {
@@ -186,10 +251,10 @@ export class Routes {
   }
 
   #members(): MemberRow[] {
-    const { netdb, host } = this.#options
+    const { netdb } = this.#options
     return netdb
       .list('member')
-      .map(({ value: { name, vtep } }) => ({ name, vtep, self: name === host }))
+      .map(({ key, value: { name, vtep } }) => ({ name, vtep, self: key === netdb.self }))
       .sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 

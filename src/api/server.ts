@@ -74,6 +74,12 @@ export class ApiServer {
     if (group !== undefined) await chown(socket, 0, group)
   }
 
+  /** Speaks the API on a stream of another host's daemon, which has been let in already. */
+  serve(stream: Duplex): void {
+    stream.on('error', () => stream.destroy())
+    this.#http.server.emit('connection', stream)
+  }
+
   /** Ends streams, lets answers under way be sent. */
   async close(): Promise<void> {
     for (const socket of this.#streams) socket.destroy()
@@ -88,14 +94,14 @@ export class ApiServer {
         throw new WeftError('invalid_argument', `only an upgrade to ${STREAM_PROTOCOL} is known`)
       }
       requireVersion(request.headers[VERSION_HEADER])
-      const init = await this.#options.routes.openStream(request)
+      const far = await this.#options.routes.openStream(request)
       this.#streams.add(socket)
       socket.once('close', () => this.#streams.delete(socket))
       socket.write(
         `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${STREAM_PROTOCOL}\r\n\r\n`,
       )
-      if (head.length > 0) init.write(head)
-      splice(socket, init)
+      if (head.length > 0) far.write(head)
+      splice(socket, far)
     } catch (error) {
       const known = asWeftError(error)
       if (known.code === 'internal')
@@ -110,14 +116,14 @@ export class ApiServer {
 }
 
 /** Joins two sockets; the end or failure of one is the other's. */
-function splice(client: Duplex, init: Duplex): void {
-  init.on('error', () => client.destroy())
-  client.pipe(init)
-  init.pipe(client)
-  init.once('close', () => {
+function splice(client: Duplex, far: Duplex): void {
+  far.on('error', () => client.destroy())
+  client.pipe(far)
+  far.pipe(client)
+  far.once('close', () => {
     client.end()
   })
-  client.once('close', () => init.destroy())
+  client.once('close', () => far.destroy())
 }
 
 function requireVersion(given: string | string[] | undefined): void {

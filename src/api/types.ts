@@ -6,6 +6,7 @@
 // A client must accept keys that it does not know.
 
 import type { ErrorCode } from '../errors.ts'
+import type { ClusterStatus } from './cluster-types.ts'
 
 /** In every request: the client's version. */
 export const VERSION_HEADER = 'x-weft-version'
@@ -33,6 +34,8 @@ export interface Status {
   readonly version: string
   readonly pid: number
   readonly uptimeMs: number
+  /** When it began as the host that it is; it begins anew when it leaves a cluster or changes its address. */
+  readonly beganAt: string
   /** The underlay address that others send to. */
   readonly vtep: string
   readonly vxlanPort: number
@@ -46,6 +49,8 @@ export interface Status {
     /** Why the newest version of the file is not in use; null when it is. */
     readonly error: string | null
   } | null
+  /** null outside of a cluster. */
+  readonly cluster: ClusterStatus | null
   readonly members: readonly MemberRow[]
   readonly networks: readonly NetworkRow[]
   /** How many there are. */
@@ -218,8 +223,12 @@ export interface EndpointInspect {
 export interface RecordRef {
   readonly kind: string
   readonly key: string
+  /** The member that it stands and falls with, or that made it: its id, its name. */
   readonly owner: string
+  readonly ownerName: string
+  /** Its version: Lamport time, and who wrote it then. */
   readonly lamport: number
+  readonly writer: string
 }
 
 /** GET /v1/fdb: an array of these. */

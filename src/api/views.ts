@@ -141,10 +141,12 @@ function origin(
     subnet === undefined ? '' : (netdb.get('network', subnet.value.network)?.value.name ?? '')
   if (record === undefined) return { record: null, network, endpoint: null, host: null }
   const { kind, key, owner, version, value } = record
-  const ref = { kind, key, owner, lamport: version.lamport }
+  const ownerName = netdb.nameOfMember(owner)
+  const { lamport, writer } = version
+  const ref = { kind, key, owner, ownerName, lamport, writer }
   if (kind !== 'endpoint' || value === null)
     return { record: ref, network, endpoint: null, host: null }
-  return { record: ref, network, endpoint: value.name, host: owner }
+  return { record: ref, network, endpoint: value.name, host: ownerName }
 }
 
 function iso(ms: number): string {

@@ -1,5 +1,7 @@
 // How lists, times and commands look: docker's way where docker shows the same.
 
+import type { RecordRef } from '../api/types.ts'
+
 /** A list's columns: the header and what a row shows there. */
 export interface Column<Row> {
   readonly header: string
@@ -77,6 +79,12 @@ const SHORT_ID = 12
 
 export function shortId(id: string): string {
   return id.slice(0, SHORT_ID)
+}
+
+/** The record that a row derives from, its version and who wrote it: `endpoint/3f2a1b0c9d8e v17 h1`. */
+export function formatRecord(record: RecordRef | null): string {
+  if (record === null) return '-'
+  return `${record.kind}/${shortId(record.key)} v${String(record.lamport)} ${record.ownerName}`
 }
 
 const COMMAND_WIDTH = 20

@@ -11,10 +11,15 @@ import { registerDetach } from './commands/detach.ts'
 import { registerDown } from './commands/down.ts'
 import { registerExec } from './commands/exec.ts'
 import { registerFdb } from './commands/fdb.ts'
+import { registerInit } from './commands/init.ts'
 import { registerInspect } from './commands/inspect.ts'
+import { registerJoin } from './commands/join.ts'
+import { registerJoinToken } from './commands/join-token.ts'
 import { registerLab } from './commands/lab.ts'
+import { registerLeave } from './commands/leave.ts'
 import { registerLogs } from './commands/logs.ts'
 import { registerNeigh } from './commands/neigh.ts'
+import { registerNode } from './commands/node.ts'
 import { registerPs } from './commands/ps.ts'
 import { registerRm } from './commands/rm.ts'
 import { registerRun } from './commands/run.ts'
@@ -93,6 +98,12 @@ export function buildProgram(cli: Cli): Command {
   registerRm(program, cli)
   registerAttach(program, cli)
   registerDetach(program, cli)
+  program.commandsGroup('Cluster:')
+  registerInit(program, cli)
+  registerJoin(program, cli)
+  registerJoinToken(program, cli)
+  registerLeave(program, cli)
+  registerNode(program, cli)
   program.commandsGroup('Looking in:')
   registerStatus(program, cli)
   registerFdb(program, cli)

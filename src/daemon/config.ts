@@ -18,6 +18,8 @@ export interface Config {
   /** IPv4 address or interface; undefined: from the facts, else the first that is not loopback. */
   readonly advertiseAddr: string | undefined
   readonly vxlanPort: number
+  /** UDP and TCP. */
+  readonly gossipPort: number
   readonly workers: number
   readonly facts: string | undefined
   readonly runDir: string
@@ -34,6 +36,7 @@ const SETTINGS = {
   name: z.string(),
   'advertise-addr': z.string(),
   'vxlan-port': z.coerce.number().int().min(1).max(65_535),
+  'gossip-port': z.coerce.number().int().min(1).max(65_535),
   workers: z.coerce.number().int().min(1).max(64),
   facts: z.string(),
   'run-dir': z.string(),
@@ -103,6 +106,7 @@ export function loadConfig(flags: Readonly<Record<string, unknown>>): Config {
     name: parseName('host', settings.name ?? shortHostname()),
     advertiseAddr: settings['advertise-addr'],
     vxlanPort: settings['vxlan-port'] ?? 4789,
+    gossipPort: settings['gossip-port'] ?? 7946,
     // A worker is worth its thread when it has a core of its own; one core is left to what sends and receives.
     workers: settings.workers ?? 1,
     facts: settings.facts === undefined ? undefined : resolve(settings.facts),

@@ -6,27 +6,30 @@ import { Routes } from '../api/routes.ts'
 import { systemClock } from '../clock.ts'
 import { Dataplane } from '../dataplane/binding.ts'
 import { Programmer } from '../dataplane/programmer.ts'
+import { Cluster } from '../cluster/cluster.ts'
 import { WeftError } from '../errors.ts'
 import type { Facts } from '../facts/facts.ts'
 import { requireAbilities } from '../linux/abilities.ts'
-import { openLog } from '../log.ts'
-import {
-  type UnderlayInterface,
-  defaultUnderlayAddress,
-  findUnderlay,
-  udpPortHolder,
-} from '../linux/underlay.ts'
+import { type Logger, openLog } from '../log.ts'
+import { type UnderlayInterface, hostRoutes, udpPortHolder } from '../linux/underlay.ts'
+import type { MemberValue } from '../netdb/record.ts'
 import { Controller } from '../network/controller.ts'
 import { Endpoints } from '../network/endpoints.ts'
-import { Netdb } from '../netdb/table.ts'
+import type { Netdb } from '../netdb/table.ts'
 import { listInits } from '../sandbox/spawn-init.ts'
 import { VERSION } from '../version.ts'
+import { changeUnderlay, chooseUnderlay, forgetChoice } from './advertise.ts'
 import { type Config, loadConfig } from './config.ts'
+import { EndRequests } from './end-requests.ts'
 import { takeLock } from './lock.ts'
 import { NetworkFacts, readUsable } from './network-facts.ts'
+import { openRecords } from './records.ts'
 
 /** Outer IPv4 (20), UDP (8), VXLAN (8) and the inner Ethernet header (14): RFC 7348 section 5. */
 const ENCAPSULATION_BYTES = 50
+
+/** Of a host that routes more, the others know the first: a record has 1,100 bytes. */
+const MOST_ROUTES = 32
 
 /** Steps that take back what was done, the last one first. */
 type Undo = (() => void | Promise<void>)[]
@@ -37,44 +40,48 @@ type Undo = (() => void | Promise<void>)[]
  * @throws WeftError when it cannot start; nothing is left behind then
  */
 export async function runDaemon(flags: object): Promise<void> {
-  const config = loadConfig(flags as Record<string, unknown>)
   requireAbilities()
-  const ended = endRequest()
-  const undo: Undo = []
-  try {
-    await start(config, undo, ended.request)
-    await ended.promise
-  } finally {
-    for (const step of undo.reverse()) await step()
-  }
+  const requests = new EndRequests()
+  do {
+    const config = loadConfig(flags as Record<string, unknown>)
+    const undo: Undo = []
+    try {
+      await start(config, undo, requests)
+      await requests.next()
+    } finally {
+      for (const step of undo.reverse()) await step()
+    }
+  } while (requests.take() === 'anew')
 }
 
-async function start(config: Config, undo: Undo, requestEnd: () => void): Promise<void> {
+async function start(config: Config, undo: Undo, requests: EndRequests): Promise<void> {
+  const { name, vxlanPort, workers, runDir, stateDir } = config
   const lock = await takeLock()
   undo.push(() => void lock.close())
-  await makeDirectory(config.runDir, 0o755, undo)
-  await makeDirectory(config.stateDir, 0o700, undo)
+  await makeDirectory(runDir, 0o755, undo)
+  await makeDirectory(stateDir, 0o700, undo)
   const log = openLog(config)
 
-  const self = config.name
   const facts =
-    config.facts === undefined ? undefined : await readUsable({ path: config.facts, self })
+    config.facts === undefined ? undefined : await readUsable({ path: config.facts, self: name })
   const underlay = await chooseUnderlay(config, facts)
   const mtuBytes = underlay.mtuBytes - ENCAPSULATION_BYTES
 
-  const { vxlanPort, workers } = config
   const dataplane = new Dataplane({ address: underlay.address, vxlanPort, workers })
   // Ports go before there is a controller only if there are none.
-  const parts: { controller?: Controller } = {}
+  const parts: { controller?: Controller; server?: ApiServer } = {}
   // Sandboxes of an earlier daemon keep its sockets, and what has arrived there since it ended.
-  const keepers = (await listInits(config.stateDir)).map(({ pid }) => pid)
+  const keepers = (await listInits(stateDir)).map(({ pid }) => pid)
   const onPortGone = (port: number) => parts.controller?.onPortGone(port)
   await startDataplane(dataplane, underlay, vxlanPort, onPortGone, keepers)
   undo.push(() => {
     dataplane.stop()
   })
 
-  const netdb = new Netdb(self)
+  const records = await openRecords(stateDir, log)
+  undo.push(() => records.close())
+  const { netdb, state } = records
+  const self = state.state.memberId
   const programmer = new Programmer({
     netdb,
     self,
@@ -83,60 +90,84 @@ async function start(config: Config, undo: Undo, requestEnd: () => void): Promis
       dataplane.apply(batch)
     },
   })
-  const { facts: factsPath } = config
-  const inUse = (networkId: string): boolean => programmer.isActive(networkId)
-  const networkFacts =
-    factsPath === undefined || facts === undefined
-      ? undefined
-      : new NetworkFacts({ path: factsPath, self, netdb, log, inUse }, facts)
-
+  const networkFacts = factsInForce(config, facts, netdb, programmer, log)
+  const cluster = new Cluster({
+    name,
+    address: { ip: underlay.address, port: config.gossipPort },
+    state,
+    netdb,
+    clock: systemClock,
+    log,
+    onApi: (stream) => {
+      if (parts.server === undefined) stream.destroy()
+      else parts.server.serve(stream)
+    },
+    beginAnew: () => {
+      requests.requestSoon('anew')
+    },
+  })
   const endpoints = new Endpoints({
     netdb,
     dataplane,
     programmer,
+    host: name,
     self,
     mtuBytes,
+    acknowledge: (names) => cluster.acknowledge(names),
     facts: () => networkFacts?.facts,
   })
-  const { runDir, stateDir } = config
-  const keep = (): readonly number[] => dataplane.underlayDescriptors()
   const controller = new Controller({
     endpoints,
     clock: systemClock,
     log,
     runDir,
     stateDir,
-    keep,
+    keep: () => dataplane.underlayDescriptors(),
   })
   parts.controller = controller
   undo.push(() => {
     controller.close()
   })
   await controller.adoptAll()
+  netdb.put('member', self, await describeSelf(config, underlay))
+  netdb.ready()
   dataplane.run()
   networkFacts?.follow()
   undo.push(() => networkFacts?.close())
 
-  const down = async (): Promise<void> => {
-    await controller.removeAll()
-    // After the answer is on its way.
-    setTimeout(requestEnd, 50)
-  }
-  const routes = new Routes({
-    host: self,
-    vtep: underlay.address,
-    vxlanPort,
-    mtuBytes,
-    workers,
-    netdb,
-    programmer,
-    dataplane,
-    endpoints,
-    controller,
-    factsStatus: () => networkFacts?.status() ?? null,
-    down,
+  const server = new ApiServer({
+    socket: config.socket,
+    log,
+    routes: new Routes({
+      host: name,
+      vtep: underlay.address,
+      vxlanPort,
+      mtuBytes,
+      workers,
+      netdb,
+      programmer,
+      dataplane,
+      endpoints,
+      controller,
+      factsStatus: () => networkFacts?.status() ?? null,
+      cluster,
+      verbs: {
+        down: async () => {
+          await controller.removeAll()
+          requests.requestSoon('end')
+        },
+        leave: (force) => leave(cluster, controller, stateDir, force),
+        readvertise: async (wanted) => {
+          const changed = await changeUnderlay(config, underlay, wanted)
+          if (changed) requests.requestSoon('anew')
+          return changed
+        },
+      },
+    }),
   })
-  const server = new ApiServer({ socket: config.socket, routes, log })
+  parts.server = server
+  undo.push(() => cluster.close())
+  await cluster.resume()
   await server.listen()
   undo.push(() => server.close())
   log.info(
@@ -155,33 +186,61 @@ async function start(config: Config, undo: Undo, requestEnd: () => void): Promis
   })
 }
 
+function factsInForce(
+  { facts: path, name: self }: Config,
+  facts: Facts | undefined,
+  netdb: Netdb,
+  programmer: Programmer,
+  log: Logger,
+): NetworkFacts | undefined {
+  if (path === undefined || facts === undefined) return undefined
+  const inUse = (networkId: string): boolean => programmer.isActive(networkId)
+  return new NetworkFacts({ path, self, netdb, log, inUse }, facts)
+}
+
+/** What the others are to know of this host. */
+async function describeSelf(
+  { name, vxlanPort }: Config,
+  { address, mtuBytes }: UnderlayInterface,
+): Promise<MemberValue> {
+  const routes = (await hostRoutes())
+    // Every link has a link-local prefix, and our own interfaces route into the overlay itself.
+    .filter(({ prefix, device }) => !prefix.startsWith('fe80:') && !/^weft[0-9]+$/.test(device))
+    .map(({ prefix }) => prefix)
+  return {
+    name,
+    vtep: address,
+    vxlanPort,
+    version: VERSION,
+    underlayMtuBytes: mtuBytes,
+    routes: [...new Set(routes)].slice(0, MOST_ROUTES),
+  }
+}
+
+/** Endpoints of a host that is in no cluster would be known to nobody. */
+async function leave(
+  cluster: Cluster,
+  controller: Controller,
+  stateDir: string,
+  force: boolean,
+): Promise<void> {
+  const living = controller.list().filter(({ client }) => client !== null)
+  if (living.length > 0 && !force) {
+    const names = living.map(({ spec }) => spec.name).join(', ')
+    throw new WeftError(
+      'invalid_argument',
+      `sandboxes of this host are on the cluster's networks (${names}); end them first with weft rm, or leave with --force`,
+    )
+  }
+  await controller.removeAll()
+  await forgetChoice(stateDir)
+  await cluster.leave()
+}
+
 /** One that stays empty, because the start fails, is taken away again. */
 async function makeDirectory(path: string, mode: number, undo: Undo): Promise<void> {
   if ((await mkdir(path, { recursive: true, mode })) === undefined) return
   undo.push(() => rmdir(path).catch(() => undefined))
-}
-
-/** --advertise-addr, else what the facts say of this host, else its first address. */
-async function chooseUnderlay(
-  { advertiseAddr, name }: Config,
-  facts: Facts | undefined,
-): Promise<UnderlayInterface> {
-  const stated = facts?.members.find((member) => member.name === name)?.vtep
-  const wanted = advertiseAddr ?? stated ?? defaultUnderlayAddress()
-  if (wanted === undefined) {
-    throw new WeftError(
-      'invalid_argument',
-      'this host has no IPv4 address for others to reach it; give it one, or --advertise-addr',
-    )
-  }
-  const underlay = await findUnderlay(wanted)
-  if (stated !== undefined && stated !== underlay.address) {
-    throw new WeftError(
-      'invalid_argument',
-      `--advertise-addr ${wanted} is ${underlay.address}, but the facts tell the other hosts that ${name} is at ${stated}; make them agree`,
-    )
-  }
-  return underlay
 }
 
 async function startDataplane(
@@ -202,15 +261,4 @@ async function startDataplane(
       { cause: error },
     )
   }
-}
-
-/** A promise that SIGTERM, SIGINT or a call settles. */
-function endRequest(): { promise: Promise<void>; request: () => void } {
-  let request = (): void => undefined
-  const promise = new Promise<void>((resolve) => {
-    request = resolve
-  })
-  process.once('SIGTERM', request)
-  process.once('SIGINT', request)
-  return { promise, request }
 }

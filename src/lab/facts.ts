@@ -1,4 +1,6 @@
-// A lab's facts file: the networks and endpoints that its hosts know from the start. Pure.
+// A lab's facts file: the networks and reservations that its hosts know from the start. Pure.
+//
+// Which hosts there are is not in it: they find each other as a cluster.
 //
 // | network | subnets                      | names on host i                                      |
 // | demo    | 10.0.1.0/24, fd57:1::/64     | c<i> at .10+i; a<i>, b<i> to spare at .80+i, .150+i   |
@@ -36,7 +38,6 @@ export function endpointsOf(number: number): LabEndpoint[] {
 
 /** The file's text (docs/facts.md). */
 export function factsFile(topology: Topology): string {
-  const members = topology.hosts.map((host) => `  - { name: ${host.name}, vtep: ${host.address} }`)
   const endpoints = topology.hosts.flatMap((host, index) =>
     endpointsOf(index + 1).map((endpoint) => {
       const ip6 = endpoint.ip6 === undefined ? '' : `, ip6: "${endpoint.ip6}"`
@@ -46,8 +47,6 @@ export function factsFile(topology: Topology): string {
   )
   return `${[
     `# Lab '${topology.name}', written by \`weft lab up\`; read again when it changes (docs/facts.md).`,
-    'members:',
-    ...members,
     'networks:',
     '  - name: demo',
     '    subnets:',

@@ -5,7 +5,7 @@ import { WeftError } from '../errors.ts'
 import { requireAbilities } from '../linux/abilities.ts'
 import { run, runForeground } from '../linux/exec.ts'
 import { clean, removeDirectories, runsAnything } from './clean.ts'
-import { killDaemon, runningDaemon, startDaemon, stopDaemon } from './daemons.ts'
+import { clientOf, killDaemon, runningDaemon, startDaemon, stopDaemon } from './daemons.ts'
 import type { LabContext } from './events.ts'
 import { factsFile } from './facts.ts'
 import { areWeIn, isAlive } from './processes.ts'
@@ -27,11 +27,15 @@ import {
   findHost,
   findNode,
   type IpBatch,
+  type LabHost,
   namespacesOf,
   planTopology,
   ROUTER_SETTINGS,
   type Topology,
 } from './topology.ts'
+
+/** A member answers a joiner within 2 s, or says why not. */
+const JOIN_MS = 10_000
 
 /** Makes a lab and waits until its daemons answer. On failure nothing of it is left. */
 export async function up(name: string, hosts: number, context: LabContext): Promise<Topology> {
@@ -107,12 +111,28 @@ async function make(topology: Topology, context: LabContext): Promise<void> {
   writeFileSync(labPaths(name).facts, factsFile(topology))
   await settleAll(hosts.map((host) => startDaemon(name, host, signal)))
   signal.throwIfAborted()
+  await formCluster(hosts)
+  signal.throwIfAborted()
   const { record } = openLab(name)
   markUp(record)
   context.report({
     kind: 'note',
-    text: hosts.length === 1 ? 'its daemon answers' : `${hosts.length} daemons answer`,
+    text:
+      hosts.length === 1
+        ? 'its daemon answers'
+        : `${hosts.length} daemons answer: weft init on h1, weft join on the others`,
   })
+}
+
+/** As `weft init` on the first host and `weft join` on the others. */
+async function formCluster([first, ...others]: readonly LabHost[]): Promise<void> {
+  if (first === undefined) return
+  const { token, address } = await clientOf(first, JOIN_MS).initCluster()
+  await settleAll(
+    others.map(async (host) => {
+      await clientOf(host, JOIN_MS).joinCluster({ token, host: address })
+    }),
+  )
 }
 
 /** Waits for all, also when one failed: nobody may go on making while we clean. */

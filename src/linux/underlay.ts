@@ -1,15 +1,8 @@
 // What the kernel knows of the underlay: local addresses, routes, and who holds a UDP port.
 
 import { readFile, readdir, readlink } from 'node:fs/promises'
-import { networkInterfaces } from 'node:os'
 import { z } from 'zod'
-import { WeftError } from '../errors.ts'
-import {
-  type Ipv4Address,
-  ipv4ToBytes,
-  isIpv4Address,
-  parseIpv4Address,
-} from '../net/ipv4-address.ts'
+import { type Ipv4Address, ipv4ToBytes, parseIpv4Address } from '../net/ipv4-address.ts'
 import { run } from './exec.ts'
 
 export interface UnderlayInterface {
@@ -58,36 +51,6 @@ export async function defaultRouteDevices(): Promise<string[]> {
   return DEFAULT_ROUTES.parse(JSON.parse(stdout || '[]'))
     .toSorted((a, b) => (a.metric ?? 0) - (b.metric ?? 0))
     .flatMap(({ dev }) => (dev === undefined ? [] : [dev]))
-}
-
-/**
- * The interface that holds `wanted` (an IPv4 address or an interface's name).
- *
- * @throws WeftError invalid_argument saying which addresses there are
- */
-export async function findUnderlay(wanted: string): Promise<UnderlayInterface> {
-  const found = await listUnderlay()
-  const match = found.find(({ name, address }) => address === wanted || name === wanted)
-  if (match !== undefined) return match
-  const usable = found
-    .filter(({ name }) => name !== 'lo')
-    .map(({ name, address }) => `${address} (${name})`)
-  const hint =
-    usable.length === 0 ? 'this host has no IPv4 address' : `this host has ${usable.join(', ')}`
-  const what = isIpv4Address(wanted)
-    ? 'is not an address of this host'
-    : 'is no interface with an IPv4 address'
-  throw new WeftError('invalid_argument', `the underlay address ${wanted} ${what}; ${hint}`)
-}
-
-/** The first IPv4 address that is not on loopback: what a host without settings is reached by. */
-export function defaultUnderlayAddress(): Ipv4Address | undefined {
-  for (const addresses of Object.values(networkInterfaces())) {
-    for (const { family, internal, address } of addresses ?? []) {
-      if (family === 'IPv4' && !internal) return parseIpv4Address(address)
-    }
-  }
-  return undefined
 }
 
 export interface HostRoute {

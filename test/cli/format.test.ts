@@ -128,11 +128,21 @@ t.test('status shows what there is and leaves zeros out', (t) => {
     version: '0.1.0',
     pid: 4711,
     uptimeMs: 61_000,
+    beganAt: '2026-11-20T10:03:59.000Z',
     vtep: '172.31.1.11',
     vxlanPort: 4789,
     mtu: 1450,
     workers: 2,
     facts: { path: '/f.yaml', loadedAt: '2026-11-20T10:04:00.000Z', error: 'line 3: no' },
+    cluster: {
+      id: 'c'.repeat(32),
+      memberId: '00112233445566aa',
+      address: '172.31.1.11',
+      port: 7946,
+      members: { alive: 2, suspect: 0, dead: 1, left: 0 },
+      records: 7,
+      digest: '0'.repeat(16),
+    },
     members: [
       { name: 'h1', vtep: '172.31.1.11', self: true },
       { name: 'h2', vtep: '192.168.1.12', self: false },
@@ -158,6 +168,7 @@ t.test('status shows what there is and leaves zeros out', (t) => {
   ]
   const text = formatStatus(status, counters, NOW)
   t.match(text, /^Host: +h1$/m)
+  t.match(text, /^Cluster: +2 hosts are up, 1 down; this is member 00112233445566aa$/m)
   t.match(text, /^Daemon: +0\.1\.0, pid 4711, up about a minute$/m)
   t.match(text, /^Facts: +\/f\.yaml, read about a minute ago; .*: line 3: no$/m)
   t.match(text, /^routed +10\.1\.2\.0\/24 +- +4100 +1450$/m)

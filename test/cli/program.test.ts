@@ -1,6 +1,7 @@
 // argv to what is asked of the daemon, and what is said of wrong usage.
 
 import t from 'tap'
+import type { NodeRow } from '../../src/api/cluster-types.ts'
 import type { FdbRow, SandboxInspect } from '../../src/api/types.ts'
 import { parseAttachments, parseEnvironment } from '../../src/cli/options.ts'
 import { VERSION } from '../../src/version.ts'
@@ -183,7 +184,14 @@ t.test('fdb ls and neigh ls: one network, three forms', async (t) => {
     host: 'h2',
     kind: 'remote',
     vtep: '192.168.1.12',
-    record: { kind: 'endpoint', key: 'k', owner: 'h2', lamport: 3 },
+    record: {
+      kind: 'endpoint',
+      key: 'f00dfeedf00dfeed',
+      owner: '22',
+      ownerName: 'h2',
+      lamport: 3,
+      writer: '22',
+    },
   }
   const gateway = { ...row, network: 'other', kind: 'gateway', vtep: null, record: null } as const
   const answer: Behaviour = { answer: () => ({ body: [row, gateway] }) }
@@ -197,10 +205,61 @@ t.test('fdb ls and neigh ls: one network, three forms', async (t) => {
     [row, gateway],
   )
   t.match(await ask('fdb ls', answer), {
-    stdout: /^demo +4097 +02:42:0a:00:01:0c +remote +192\.168\.1\.12 +h2 +c2$/m,
+    stdout:
+      /^demo +4097 +02:42:0a:00:01:0c +remote +192\.168\.1\.12 +h2 +c2 +endpoint\/f00dfeedf00d v3 h2$/m,
   })
   const neighbours: Behaviour = { answer: () => ({ body: [{ ...row, ip: '10.0.1.12' }] }) }
   t.match(await ask('neigh ls -q', neighbours), { stdout: '10.0.1.12\n' })
+})
+
+t.test('the verbs of a cluster: what is asked, what is said', async (t) => {
+  const line = { token: 'WEFT-1-aaaa-bbbb', address: '172.31.1.11' }
+  const init = await ask('init', { answer: () => ({ body: line }) })
+  t.match(init.stdout, /^ {4}weft join --token WEFT-1-aaaa-bbbb 172\.31\.1\.11$/m)
+  t.match(init.asked, [{ method: 'POST', url: '/v1/cluster/init' }])
+  t.same(
+    (await ask('join-token -q --rotate', { answer: () => ({ body: line }) })).stdout,
+    'WEFT-1-aaaa-bbbb\n',
+  )
+  const members = { alive: 2, suspect: 0, dead: 0, left: 0 }
+  const join = await ask('join --token T h1', { answer: () => ({ body: { members } }) })
+  t.equal(join.stdout, 'This host has joined a cluster of 1 other host.\n')
+  t.match(join.asked, [{ url: '/v1/cluster/join', body: { token: 'T', host: 'h1' } }])
+  t.match(await ask('join h1', {}), { code: 2, stderr: /required option '--token <token>'/ })
+  t.match(await ask('join-token --rotate --rotate-keys', {}), { code: 2 })
+  let beganAt = 0
+  const leave = await ask('leave --force', {
+    answer: ({ method }) =>
+      method === 'POST' ? { status: 204 } : { body: { beganAt: beganAt++ } },
+  })
+  t.equal(leave.stdout, 'This host has left the cluster.\n', 'when the daemon has begun anew')
+  t.match(leave.asked.slice(0, 2), [
+    { url: '/v1/status' },
+    { url: '/v1/cluster/leave', body: { force: true } },
+  ])
+})
+
+t.test('node ls: docker node, with where and since when', async (t) => {
+  const node: NodeRow = {
+    id: '0123456789abcdef',
+    name: 'h2',
+    self: true,
+    status: 'down',
+    availability: 'active',
+    address: '192.168.1.12',
+    vtep: '192.168.1.12',
+    version: '0.1.0',
+    incarnation: 3,
+    statusForMs: 61_000,
+    endpoints: 2,
+  }
+  const answer: Behaviour = { answer: () => ({ body: [node] }) }
+  t.match(await ask('node ls', answer), {
+    stdout: /^0123456789abcdef \* +h2 +Down +About a minute +Active +192\.168\.1\.12 +2 +0\.1\.0$/m,
+  })
+  t.equal((await ask('node ls -q', answer)).stdout, '0123456789abcdef\n')
+  const removed = await ask('node rm -f h2', { answer: () => ({ status: 204 }) })
+  t.match(removed.asked, [{ method: 'DELETE', url: '/v1/nodes/h2?force=1' }])
 })
 
 t.test('--socket counts before and behind the verb, before WEFT_SOCKET', async (t) => {

@@ -14,6 +14,11 @@ export function registerDaemon(program: Command): void {
     .option('--name <name>', "this host's name (default: the hostname)")
     .option('--advertise-addr <ip|iface>', 'the underlay address that other hosts send to')
     .option('--vxlan-port <port>', 'UDP port of VXLAN (default: 4789)', integer(1, 65_535))
+    .option(
+      '--gossip-port <port>',
+      'UDP and TCP port of the cluster (default: 7946)',
+      integer(1, 65_535),
+    )
     .option('--workers <n>', 'packet threads (default: 1)', integer(1, 64))
     .option('--facts <file>', 'members, networks and endpoints from a file (docs/facts.md)')
     .option(

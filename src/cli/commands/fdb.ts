@@ -3,7 +3,7 @@
 import type { Command } from 'commander'
 import type { FdbRow } from '../../api/types.ts'
 import type { Cli } from '../cli.ts'
-import { formatList, type ListShape } from '../format.ts'
+import { formatList, formatRecord, type ListShape } from '../format.ts'
 import { asksDaemon, lists } from '../options.ts'
 
 interface Flags {
@@ -39,5 +39,6 @@ export const FDB_LIST: ListShape<FdbRow> = {
     { header: 'VTEP', cell: (row) => row.vtep ?? '-' },
     { header: 'HOST', cell: (row) => row.host ?? '-' },
     { header: 'ENDPOINT', cell: (row) => row.endpoint ?? '-' },
+    { header: 'RECORD', cell: (row) => formatRecord(row.record) },
   ],
 }

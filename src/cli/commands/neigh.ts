@@ -3,7 +3,7 @@
 import type { Command } from 'commander'
 import type { NeighbourRow } from '../../api/types.ts'
 import type { Cli } from '../cli.ts'
-import { formatList, type ListShape } from '../format.ts'
+import { formatList, formatRecord, type ListShape } from '../format.ts'
 import { asksDaemon, lists } from '../options.ts'
 
 interface Flags {
@@ -38,5 +38,6 @@ export const NEIGHBOUR_LIST: ListShape<NeighbourRow> = {
     { header: 'MAC', cell: (row) => row.mac },
     { header: 'HOST', cell: (row) => row.host ?? '-' },
     { header: 'ENDPOINT', cell: (row) => row.endpoint ?? '-' },
+    { header: 'RECORD', cell: (row) => formatRecord(row.record) },
   ],
 }

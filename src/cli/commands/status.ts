@@ -36,6 +36,7 @@ export function formatStatus(
       ['Overlay MTU', String(status.mtu)],
       ['Workers', String(status.workers)],
       ['Sandboxes', `${running} running, ${attached} attached, ${ended} ended`],
+      ['Cluster', clusterLine(status)],
       ['Facts', factsLine(status, nowMs)],
     ]),
     formatTable(
@@ -59,6 +60,15 @@ export function formatStatus(
     counterTable('DROPPED', counters, 'drop'),
   ]
   return parts.filter((part) => part !== '').join('\n')
+}
+
+/** How many hosts there are, and how many of them are not up. */
+function clusterLine({ cluster }: Status): string {
+  if (cluster === null) return 'none (weft init, weft join)'
+  const { alive, suspect, dead } = cluster.members
+  const up = alive + suspect
+  const hosts = up === 1 ? '1 host is up' : `${String(up)} hosts are up`
+  return `${hosts}, ${String(dead)} down; this is member ${cluster.memberId}`
 }
 
 function factsLine(status: Status, nowMs: number): string {

@@ -1,0 +1,442 @@
+// This host's place in a cluster: none, or a member. The verbs that change it, and what it remembers.
+//
+//   init    a new cluster id, key and join secret; this host is its first member
+//   join    listen, ask a member for a place, take over keys and members, take part
+//   resume  the same from what was remembered, whoever else is up
+//   leave   say goodbye, forget everything, be a new host afterwards
+
+import { randomBytes } from 'node:crypto'
+import type { Duplex } from 'node:stream'
+import type { Clock, Timer } from '../clock.ts'
+import { WeftError, messageOf } from '../errors.ts'
+import type { GossipEvent } from '../gossip/event.ts'
+import { type Address, type MemberId, type MemberState, isPresent } from '../gossip/member.ts'
+import type { Logger } from '../log.ts'
+import type { Hash } from '../netdb/hash.ts'
+import type { Netdb } from '../netdb/table.ts'
+import { VERSION } from '../version.ts'
+import { Engine } from './engine.ts'
+import { eventLine } from './event-line.ts'
+import { type JoinView, parseJoinTarget, requestJoin, serveJoin } from './join-protocol.ts'
+import { gossipKey } from './keyring.ts'
+import { type ClusterNode, nodesOf } from './nodes.ts'
+import { Secrets } from './secrets.ts'
+import type { KnownPeer, Membership, StateFile } from './state-file.ts'
+import type { JoinDoor } from './stream-security.ts'
+import { CLUSTER_ID_BYTES, clusterDigestOf, formatToken, parseToken } from './token.ts'
+import { GOSSIP_PORT } from './udp-transport.ts'
+
+export interface ClusterOptions {
+  readonly name: string
+  /** Where others reach this host. */
+  readonly address: Address
+  readonly state: StateFile
+  readonly netdb: Netdb
+  readonly clock: Clock
+  readonly log: Logger
+  /** Another member passes an API request on. */
+  readonly onApi: (stream: Duplex) => void
+  /** This host is not what it was (it left, was removed, or was overtaken): the daemon is to begin anew. */
+  readonly beginAnew: () => void
+}
+
+export interface Status {
+  readonly id: string
+  readonly memberId: MemberId
+  readonly address: string
+  readonly port: number
+  readonly members: Readonly<Record<MemberState, number>>
+  readonly records: number
+  readonly digest: string
+}
+
+export interface JoinLine {
+  readonly token: string
+  readonly address: string
+}
+
+/** Between two attempts to find anybody that was remembered. */
+const RETRY_MS = 1_000
+/** Peers that are remembered: enough that one of them is up. */
+const MOST_PEERS = 64
+const API_TIMEOUT_MS = 2_000
+
+export class Cluster {
+  readonly #options: ClusterOptions
+  readonly #secrets: Secrets
+  #engine: Engine | null = null
+  /** What opens the door while this host is only about to join: its token. */
+  #joining: JoinDoor | null = null
+  #retry: Timer | null = null
+  #unfollow: (() => void) | null = null
+
+  constructor(options: ClusterOptions) {
+    this.#options = options
+    this.#secrets = new Secrets(options)
+  }
+
+  // --- verbs ---
+
+  /** Begins a cluster with this host. */
+  async init(): Promise<JoinLine> {
+    this.requireNone()
+    const clusterId = randomBytes(CLUSTER_ID_BYTES).toString('hex')
+    await this.#enter(async (engine) => {
+      await this.#begin(engine, { clusterId, ...this.#secrets.create() })
+    })
+    this.#options.log.info({ cluster: clusterId }, 'a new cluster begins with this host')
+    return this.joinToken()
+  }
+
+  /** @throws WeftError what join-protocol.ts throws, token_invalid, already_in_cluster */
+  async join({ token, host }: { readonly token: string; readonly host: string }): Promise<Status> {
+    this.requireNone()
+    const { name, address, state } = this.#options
+    const door = parseToken(token)
+    const target = parseJoinTarget(host)
+    this.#joining = door
+    await this.#enter(async (engine) => {
+      const me = { id: state.state.memberId, name, address, weftVersion: VERSION }
+      const { peers, ...membership } = await requestJoin({ target, token: door, me })
+      await this.#begin(engine, membership)
+      await state.update({ peers })
+      if ((await engine.meet(peers.map(peerOf))) === 0) {
+        throw new WeftError(
+          'unavailable',
+          `${host} let this host in, but does not answer on UDP and TCP ${address.port} now; try again`,
+        )
+      }
+      await engine.refresh()
+    })
+    return this.requireSome()
+  }
+
+  /** Takes the place again that this host had. Does not wait for others: they come when they come. */
+  async resume(): Promise<void> {
+    const { membership } = this.#options.state.state
+    if (membership === null) return
+    const engine = await this.#open()
+    await this.#begin(engine, membership)
+    this.#findRemembered()
+  }
+
+  /** Says goodbye and forgets the cluster. Endpoints must be gone. */
+  async leave(): Promise<void> {
+    this.requireSome()
+    await this.#engine?.leave()
+    await this.#close()
+    await this.#forget()
+    this.#options.log.info({}, 'this host has left its cluster')
+    this.#options.beginAnew()
+  }
+
+  /** For the next daemon: nobody is told, it is back soon or will be missed. */
+  async close(): Promise<void> {
+    await this.#rememberPeers()
+    await this.#close()
+  }
+
+  // --- tokens and keys ---
+
+  joinToken(): JoinLine {
+    const { clusterId, joinSecret } = this.#membership()
+    const { ip, port } = this.#options.address
+    return {
+      token: formatToken(clusterId, joinSecret),
+      address: port === GOSSIP_PORT ? ip : `${ip}:${port}`,
+    }
+  }
+
+  /** The old token is refused from now on, by every host that can be reached. */
+  async rotateJoinSecret(): Promise<JoinLine> {
+    this.#membership()
+    await this.acknowledge([this.#secrets.rotateJoinSecret()])
+    return this.joinToken()
+  }
+
+  async rotateKeys(): Promise<{ key: string; accepted: number }> {
+    this.#membership()
+    const { key, record } = this.#secrets.rotateKeys()
+    await this.acknowledge([record])
+    const keyring = this.#engine?.keyring
+    if (keyring !== undefined) this.#secrets.dropOldKeys(keyring)
+    return { key, accepted: keyring?.all().length ?? 0 }
+  }
+
+  // --- who there is ---
+
+  /** null: this host is in no cluster. */
+  status(): Status | null {
+    const { state, address, netdb } = this.#options
+    const { membership, memberId } = state.state
+    if (membership === null || this.#engine === null) return null
+    const members = { alive: 0, suspect: 0, dead: 0, left: 0 }
+    for (const member of this.#engine.gossip.members()) members[member.state] += 1
+    return {
+      id: membership.clusterId,
+      memberId,
+      address: address.ip,
+      port: address.port,
+      members,
+      records: netdb.stored.count,
+      digest: formatHash(netdb.stored.root),
+    }
+  }
+
+  /** Those that have left are remembered by gossip, so that old rumours do not revive them; nobody else cares. */
+  nodes(): ClusterNode[] {
+    this.#membership()
+    const { netdb, clock, state } = this.#options
+    const all = this.#engine?.gossip.members() ?? []
+    const members = all.filter((member) => member.state !== 'left')
+    return nodesOf(members, netdb, state.state.memberId, clock.nowMs())
+  }
+
+  /**
+   * By name, by id or its first characters; `self` is this one. Of several with one name the one that is up.
+   *
+   * @throws WeftError not_found
+   */
+  node(nameOrId: string): ClusterNode {
+    const all = this.nodes()
+    const found =
+      all.find(({ self }) => self && nameOrId === 'self') ??
+      all.find(({ name, state }) => name === nameOrId && isPresent(state)) ??
+      all.find(({ name }) => name === nameOrId) ??
+      (/^[0-9a-f]{4,16}$/.test(nameOrId)
+        ? all.find(({ id }) => id.startsWith(nameOrId))
+        : undefined)
+    if (found === undefined)
+      throw new WeftError('not_found', `no host ${nameOrId} in this cluster; see weft node ls`)
+    return found
+  }
+
+  /** Puts a host out of the cluster for good: what it owns is forgotten, and it may come back only as a new one. */
+  async removeNode(
+    { id, name, state, availability, labels }: ClusterNode,
+    force: boolean,
+  ): Promise<void> {
+    if (isPresent(state) && !force) {
+      throw new WeftError(
+        'invalid_argument',
+        `host ${name} is up; run weft leave there, or put it out with --force`,
+      )
+    }
+    this.#options.netdb.put('node', id, { expelled: true, availability, labels })
+    await this.acknowledge([`node/${id}`])
+    this.#engine?.expel(id)
+  }
+
+  /** Present members, this host not among them. */
+  others(): { readonly id: MemberId; readonly name: string; readonly address: Address }[] {
+    const { memberId } = this.#options.state.state
+    const members = this.#engine?.gossip.members() ?? []
+    return members.filter(({ id, state }) => id !== memberId && isPresent(state))
+  }
+
+  // --- records ---
+
+  /** Has the others know records of ours; settles when they do, or after 200 ms. */
+  async acknowledge(records: readonly string[]): Promise<void> {
+    const missing = (await this.#engine?.acknowledge(records)) ?? []
+    if (missing.length === 0) return
+    const { netdb, log } = this.#options
+    const names = missing.map((id) => netdb.nameOfMember(id)).join(', ')
+    log.warn({ records }, `not acknowledged in time by ${names}; they hear of it by gossip`)
+  }
+
+  async refresh(): Promise<void> {
+    await this.#engine?.refresh()
+  }
+
+  /** @throws WeftError unavailable */
+  async openApi(member: MemberId): Promise<Duplex> {
+    const to = this.others().find(({ id }) => id === member)
+    if (to === undefined || this.#engine === null) {
+      const name = this.#options.netdb.nameOfMember(member)
+      throw new WeftError('unavailable', `host ${name} is not up; see weft node ls`)
+    }
+    return await this.#engine.openApi(to, API_TIMEOUT_MS)
+  }
+
+  counters(): Record<string, number> {
+    return this.#engine?.counters() ?? {}
+  }
+
+  /** @throws WeftError not_in_cluster */
+  requireSome(): Status {
+    const status = this.status()
+    if (status !== null) return status
+    throw new WeftError(
+      'not_in_cluster',
+      'this host is in no cluster; begin one with weft init, or join one with weft join',
+    )
+  }
+
+  /** @throws WeftError already_in_cluster */
+  requireNone(): void {
+    if (this.#options.state.state.membership === null && this.#engine === null) return
+    throw new WeftError(
+      'already_in_cluster',
+      'this host is in a cluster already (weft node ls); leave it first with weft leave',
+    )
+  }
+
+  // --- how it is done ---
+
+  /** Takes part, or is as it was before. */
+  async #enter(act: (engine: Engine) => Promise<void>): Promise<void> {
+    try {
+      await act(await this.#open())
+    } catch (error) {
+      await this.#close()
+      await this.#forget()
+      throw error
+    } finally {
+      this.#joining = null
+    }
+  }
+
+  #membership(): Membership {
+    this.requireSome()
+    return this.#options.state.state.membership as Membership
+  }
+
+  async #open(): Promise<Engine> {
+    const { name, address, state, netdb, clock, log, beginAnew } = this.#options
+    const engine = await Engine.open({
+      self: { id: state.state.memberId, name, address },
+      bootNumber: await state.nextBoot(),
+      netdb,
+      clock,
+      door: () => this.#door(),
+      onJoin: (body, source) => serveJoin(body, source, () => this.#joinView()),
+      onApi: this.#options.onApi,
+      onEvent: (event) => {
+        this.#onEvent(event)
+      },
+      onExpelled: (member) => {
+        if (member === state.state.memberId) void this.#onExpelled()
+      },
+      onOvertaken: (bootNumber) => {
+        log.error(
+          { bootNumber },
+          'the others have seen a later start of this host: it starts again',
+        )
+        void state.update({ bootNumber }).then(beginAnew)
+      },
+    })
+    this.#engine = engine
+    return engine
+  }
+
+  async #begin(engine: Engine, membership: Membership): Promise<void> {
+    const { state } = this.#options
+    for (const { key, order } of membership.keys) engine.keyring.add(gossipKey(key, order))
+    const incarnation = state.state.incarnation + 1
+    await state.update({ membership, incarnation })
+    this.#unfollow = this.#secrets.follow(engine.keyring)
+    engine.begin(incarnation)
+  }
+
+  /** Until somebody answers: all hosts may have been down together, and come back one by one. */
+  #findRemembered(): void {
+    const engine = this.#engine
+    const { peers } = this.#options.state.state
+    if (engine === null || peers.length === 0) return
+    void engine.meet(peers.map(peerOf)).then(async (answered) => {
+      if (this.#engine !== engine) return
+      if (answered > 0) {
+        await engine.refresh()
+        return
+      }
+      this.#retry = this.#options.clock.setTimeout(() => {
+        this.#findRemembered()
+      }, RETRY_MS)
+    })
+  }
+
+  #door(): JoinDoor | null {
+    const { membership } = this.#options.state.state
+    if (membership === null) return this.#joining
+    return { clusterDigest: clusterDigestOf(membership.clusterId), secret: membership.joinSecret }
+  }
+
+  #joinView(): JoinView {
+    const { name, address, state } = this.#options
+    const { memberId, membership } = state.state
+    return {
+      self: { id: memberId, name, address },
+      membership,
+      members: this.#engine === null || membership === null ? [] : this.#engine.gossip.members(),
+    }
+  }
+
+  #onEvent(event: GossipEvent): void {
+    const { log, netdb } = this.#options
+    const { level, line } = eventLine(event, (id) => netdb.nameOfMember(id))
+    log[level]({ event: event.kind }, line)
+    if (event.kind === 'expelled') void this.#onExpelled()
+    if (event.kind === 'joined' || event.kind === 'left' || event.kind === 'refuted')
+      void this.#rememberPeers()
+  }
+
+  /** Whom to ask first after a start: those that are up, then those that were. */
+  async #rememberPeers(): Promise<void> {
+    if (this.#engine === null) return
+    const { state, clock, log } = this.#options
+    const { memberId, incarnation } = state.state
+    const { gossip } = this.#engine
+    const peers: KnownPeer[] = gossip
+      .members()
+      .filter((member) => member.id !== memberId && member.state !== 'left')
+      .sort((a, b) => Number(isPresent(b.state)) - Number(isPresent(a.state)))
+      .slice(0, MOST_PEERS)
+      .map(({ id, name, address }) => ({ id, name, ...address }))
+    const lastContactWallMs = peers.length > 0 ? clock.wallMs() : state.state.lastContactWallMs
+    const change = { incarnation: Math.max(incarnation, gossip.incarnation), lastContactWallMs }
+    try {
+      // Nobody left is no reason to forget whom to ask.
+      await state.update(peers.length > 0 ? { ...change, peers } : change)
+    } catch (error) {
+      log.error({}, `the members could not be written down: ${messageOf(error)}`)
+    }
+  }
+
+  async #onExpelled(): Promise<void> {
+    if (this.#engine === null) return // said by several
+    this.#options.log.error({}, 'this host was removed from its cluster (weft node rm)')
+    await this.#close()
+    await this.#forget()
+    this.#options.beginAnew()
+  }
+
+  async #close(): Promise<void> {
+    this.#retry?.cancel()
+    this.#retry = null
+    this.#unfollow?.()
+    this.#unfollow = null
+    const engine = this.#engine
+    this.#engine = null
+    await engine?.close()
+  }
+
+  /** Whoever comes back is a new host: what the cluster knew of the old one stays said. */
+  async #forget(): Promise<void> {
+    await this.#options.state.update({
+      memberId: randomBytes(8).toString('hex'),
+      membership: null,
+      incarnation: 0,
+      peers: [],
+      lastContactWallMs: 0,
+    })
+  }
+}
+
+function peerOf({ id, ip, port }: KnownPeer): { id: MemberId; address: Address } {
+  return { id, address: { ip, port } }
+}
+
+function formatHash({ high, low }: Hash): string {
+  return [high, low].map((half) => (half >>> 0).toString(16).padStart(8, '0')).join('')
+}
