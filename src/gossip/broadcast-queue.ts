@@ -1,7 +1,7 @@
 // The broadcast queue: rumours that this host still has to pass on, and which of them the next datagram carries.
 //
 // A rumour has a name, a newer one of that name takes its place, and it is sent a limited number of times. What was sent the fewest times goes
-// first, of those the newest; what members are believed to be goes before all that passengers say. Taking costs what it takes, not what waits.
+// first, of those what came or went last; what members are believed to be goes before all that passengers say. Taking costs what it takes, not what waits.
 
 const PRIORITIES = ['membership', 'passenger'] as const
 export type Priority = (typeof PRIORITIES)[number]
@@ -20,7 +20,7 @@ const MAX_MISFITS = 4
 /** The rumours of one priority. */
 class Lane {
   readonly byName = new Map<string, Rumour>()
-  /** By how often they were sent; the newest on top. */
+  /** By how often they were sent; the latest on top. */
   readonly piles: Rumour[][] = []
   #gone = 0
 
@@ -123,7 +123,7 @@ export class BroadcastQueue {
       if (list.length === 0) break
       lists.push(list)
     }
-    // The oldest first, so that the newest is on top again.
+    // The other way round, so that the newest of them is on top again.
     for (const [lane, rumour] of taken.reverse()) {
       rumour.sent++
       if (rumour.sent < limit) lane.push(rumour)

@@ -113,7 +113,7 @@ export class Hearing {
     const { self, membership, relay, prober, passenger, voice } = this.#options
     switch (part.type) {
       case 'ping':
-        voice.sendTo(from, ...this.#replyTo(from, part))
+        this.#hearPing(from, part)
         return
       case 'ack':
         this.#hearAck(from, part)
@@ -144,17 +144,25 @@ export class Hearing {
     }
   }
 
-  /** An ack, and before it our last word when the other has not heard it. */
-  #replyTo(from: MemberId, ping: Ping): readonly Part[] {
+  #hearPing(from: MemberId, ping: Ping): void {
+    const { self, voice } = this.#options
+    const ack = this.#ackOf(from, ping)
+    // Who has not heard our last word gets it with the ack.
+    if (ack === undefined) return
+    if (self.leaving) voice.sayTo(from)
+    else if (self.isNewsTo(ping)) voice.sayTo(from, ack)
+    else voice.sendTo(from, ack)
+  }
+
+  /** Undefined: the ping is not for us. */
+  #ackOf(from: MemberId, ping: Ping): Ack | undefined {
     const { self } = this.#options
     if (ping.target !== self.id) {
       this.#counters.misdirected++
-      return []
+      return undefined
     }
     if (self.mustRefute(ping)) this.#refute(ping.incarnation, from)
-    if (self.leaving) return [self.said()]
-    const ack: Ack = { type: 'ack', seq: ping.seq, incarnation: self.incarnation }
-    return self.isNewsTo(ping) ? [self.said(), ack] : [ack]
+    return { type: 'ack', seq: ping.seq, incarnation: self.incarnation }
   }
 
   #hearAck(from: MemberId, { seq, incarnation }: Ack): void {
@@ -176,10 +184,10 @@ export class Hearing {
       const state = part.type === 'suspect' ? 'suspect' : 'dead'
       if (!self.mustRefute({ incarnation, state })) return
       this.#refute(incarnation, part.by)
-      if (part.by !== from) voice.sendTo(part.by, self.said())
+      if (part.by !== from) voice.sayTo(part.by)
     }
     // Whoever told us believes it.
-    voice.sendTo(from, self.said())
+    voice.sayTo(from)
   }
 
   #hearOfOther(from: MemberId, part: Alive | Suspect | Dead): void {
@@ -235,8 +243,9 @@ export class Hearing {
     switch (type) {
       case 'probe': {
         const ping = decodeDatagram(body).parts.find((part) => part.type === 'ping')
-        const reply = ping === undefined ? [] : this.#replyTo(from, ping)
-        return reply.length === 0 ? null : encodeStream('probe', encodeDatagram(...reply))
+        const ack = ping === undefined ? undefined : this.#ackOf(from, ping)
+        if (ack === undefined || self.leaving) return null
+        return encodeStream('probe', encodeDatagram(self.said(), ack))
       }
       case 'push-pull':
         return self.leaving ? null : pushPull.answer(body, from)

@@ -46,7 +46,7 @@ export class Suspicion {
   }
 
   get dueMs(): number {
-    const timeoutMs = suspicionTimeoutMs(this.bounds, this.#accusers.size - 1)
+    const timeoutMs = suspicionTimeoutMs(this.bounds, Math.max(0, this.#accusers.size - 1))
     return Math.min(this.#startMs + timeoutMs, this.#hearsayDueMs)
   }
 

@@ -49,6 +49,13 @@ export class Voice {
     if (peer !== undefined) this.#options.outbox.send(peer, ...parts)
   }
 
+  /** Our last word to a member, and `parts` behind it. The rumour of it stays for others. */
+  sayTo(id: MemberId, ...parts: readonly Part[]): void {
+    const { membership, outbox, self } = this.#options
+    const peer = membership.get(id)?.member
+    if (peer !== undefined) outbox.sendBare(peer, self.said(), ...parts)
+  }
+
   ping(target: MemberId, seq = this.nextSeq()): void {
     const { membership, self, outbox } = this.#options
     const entry = membership.get(target)
