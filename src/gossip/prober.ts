@@ -48,7 +48,7 @@ interface Batch {
 export class Prober {
   readonly #options: ProberOptions
   readonly #probes = new Map<number, Probe>()
-  readonly #targets = new Set<MemberId>()
+  readonly #byTarget = new Map<MemberId, Probe>()
   readonly #batches = new Set<Batch>()
   #started = 0
   #failed = 0
@@ -65,15 +65,20 @@ export class Prober {
     return this.#failed
   }
 
-  /** Pings the next members. Who is still being probed, because our timeouts are long, is left out. */
+  /** Pings the next members. Who is still being probed, because our timeouts are long, is pinged for the same probe. */
   tick(): void {
     const { settings, timekeeper, awareness, present, hands } = this.#options
     const seqs: number[] = []
     for (const target of present.next(settings.probeFanout)) {
-      if (this.#targets.has(target)) continue
+      const running = this.#byTarget.get(target)
+      if (running !== undefined) {
+        hands.ping(target, running.seq)
+        continue
+      }
       const seq = hands.nextSeq()
-      this.#probes.set(seq, { target, seq, relays: [], nacks: new Set() })
-      this.#targets.add(target)
+      const probe: Probe = { target, seq, relays: [], nacks: new Set() }
+      this.#probes.set(seq, probe)
+      this.#byTarget.set(target, probe)
       seqs.push(seq)
       hands.ping(target, seq)
     }
@@ -105,7 +110,7 @@ export class Prober {
     for (const batch of this.#batches) batch.timer?.cancel()
     this.#batches.clear()
     this.#probes.clear()
-    this.#targets.clear()
+    this.#byTarget.clear()
   }
 
   /** No ack in time: by way of others, and by TCP, which gets through where UDP is filtered. */
@@ -150,6 +155,6 @@ export class Prober {
 
   #end(probe: Probe): void {
     this.#probes.delete(probe.seq)
-    this.#targets.delete(probe.target)
+    this.#byTarget.delete(probe.target)
   }
 }
