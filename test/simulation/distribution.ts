@@ -58,3 +58,9 @@ export class Distribution {
     }
   }
 }
+
+export function distributionOf(values: Iterable<number>): Distribution {
+  const found = new Distribution()
+  for (const value of values) found.add(value)
+  return found
+}

@@ -35,7 +35,7 @@ export interface LineChart {
 
 /** Told apart also by who confuses red and green (Okabe and Ito). */
 export const COLORS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#56b4e9', '#7a5c00'] as const
-export const FOREIGN_COLOR = '#555555'
+export const FOREIGN_COLORS = ['#444444', '#9a9a9a'] as const
 
 const WIDTH = 760
 const HEIGHT = 440
@@ -118,7 +118,12 @@ function grid(
 
 function markLine(mark: Mark, x: (value: number) => number): string {
   const at = x(mark.x)
-  const tag = text(at - 5, TOP + 14, mark.label, 'text-anchor="end" font-size="12" fill="#444444"')
+  const tag = text(
+    at - 5,
+    HEIGHT - BOTTOM - 10,
+    mark.label,
+    'text-anchor="end" font-size="12" fill="#444444"',
+  )
   return `${line(at, TOP, at, HEIGHT - BOTTOM, '#444444', 'stroke-dasharray="2 3"')}\n${tag}`
 }
 

@@ -71,12 +71,13 @@ async function manyHours(hostHours: number, jobs: number): Promise<void> {
     planned += hosts * ENDURANCE_HOURS
   }
   const began = performance.now()
-  let done = 0
+  let [done, deaths, told] = [0, 0, 0]
   const results = await inParallel<ResultOf['endure']>(HERE, pieces, jobs, (result) => {
     done += result.hostHours
-    if (result.falseDeaths > 0) {
-      say(`${result.falseDeaths} false failures, ${done.toFixed(0)} host-hours done`)
-    }
+    deaths += result.falseDeaths
+    if (done - told < hostHours / 20 && result.falseDeaths === 0) return
+    told = done
+    say(`${done.toFixed(0)} host-hours, ${deaths} false failures`)
   })
   const seconds = (performance.now() - began) / 1_000
   const sum = {

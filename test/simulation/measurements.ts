@@ -6,7 +6,7 @@ import { endpointOf } from './faults.ts'
 import type { SimulatedHost } from './simulated-host.ts'
 import { LAN } from './simulated-network.ts'
 
-/** How a host goes away: its machine goes off, or its network is cut. */
+/** How a host goes away: its daemon ends at once, or its network is cut. */
 export type Loss = 'crash' | 'cut'
 
 export interface Detection {
@@ -21,7 +21,7 @@ export function detect(seed: number, hosts: number, how: Loss): Detection {
   cluster.time.runFor(2_000 + cluster.random.below(5_000))
   const lost = cluster.random.pick(cluster.hosts)
   const others = cluster.hosts.filter((host) => host !== lost)
-  if (how === 'crash') lost.crash(true)
+  if (how === 'crash') lost.crash(false)
   else cluster.network.partition(cluster.hosts.map((host) => (host === lost ? 1 : 0)))
   const believing = (): number => others.filter((host) => host.believesPresent(lost.id)).length
   const first = cluster.time.runUntilTrue(() => believing() < others.length, 60_000)

@@ -1,7 +1,7 @@
 // The report: the distributions that are measured, as figures with their goals and as plots for docs.
 
-import { COLORS, type Curve, FOREIGN_COLOR, type LineChart, cumulative } from './line-chart.ts'
-import { Distribution, type Summary } from './distribution.ts'
+import { COLORS, type Curve, FOREIGN_COLORS, type LineChart, cumulative } from './line-chart.ts'
+import { Distribution, type Summary, distributionOf } from './distribution.ts'
 import type { Convergence, Detection, Spread } from './measurements.ts'
 import type { Piece, ResultOf } from './pieces.ts'
 
@@ -14,7 +14,7 @@ export interface Extent {
   readonly largest: number
 }
 
-export const FULL: Extent = { detections: 400, convergences: 30, spreads: 6, largest: 1_000 }
+export const FULL: Extent = { detections: 200, convergences: 15, spreads: 3, largest: 1_000 }
 export const SHORT: Extent = { detections: 40, convergences: 3, spreads: 1, largest: 100 }
 
 const DETECTION_HOSTS = [3, 5, 7, 10]
@@ -59,7 +59,7 @@ async function detectionReport(run: Measure, extent: Extent): Promise<Report> {
         hosts,
         how,
       }))
-      const times = distribution(await run(pieces), ({ allMs }: Detection) => allMs)
+      const times = distributionOf((await run(pieces)).map(({ allMs }: Detection) => allMs))
       everywhere.addAll(times)
       if (how === 'cut' || (hosts !== 3 && hosts !== 10)) continue
       curves.push({
@@ -82,13 +82,12 @@ async function detectionReport(run: Measure, extent: Extent): Promise<Report> {
   }
   // Measured with Debian's serf on one machine: the range of ten runs each.
   curves.push(
-    range('serf (memberlist LAN), 3 nodes', 5.2, 6.2),
-    range('serf (memberlist LAN), 7 nodes', 5.2, 5.7),
+    range('serf (memberlist LAN), 3 nodes', 5.2, 6.2, FOREIGN_COLORS[0]),
+    range('serf (memberlist LAN), 7 nodes', 5.2, 5.7, FOREIGN_COLORS[1]),
   )
   const plot: LineChart = {
     title: 'From the crash of a host until all others believe it dead',
-    subtitle:
-      'Quiet LAN of 0.2-2 ms; weft simulated, serf with its LAN defaults measured on one machine',
+    subtitle: 'Quiet LAN of 0.2-2 ms; weft simulated, serf with its LAN defaults measured (range)',
     x: { label: 'seconds after the crash', min: 0, max: 7, ticks: [0, 1, 2, 3, 4, 5, 6, 7] },
     y: PERCENT('share of crashes, %'),
     curves,
@@ -109,7 +108,9 @@ async function convergenceReport(run: Measure, extent: Extent): Promise<Report> 
         partitionMs: seconds * 1_000,
       })),
     )
-    const times = distribution(await run(pieces), ({ convergedMs }: Convergence) => convergedMs)
+    const times = distributionOf(
+      (await run(pieces)).map(({ convergedMs }: Convergence) => convergedMs),
+    )
     all.addAll(times)
     curves.push({
       label: `weft, parted for ${seconds} s`,
@@ -121,8 +122,8 @@ async function convergenceReport(run: Measure, extent: Extent): Promise<Report> 
     })
   }
   const plot: LineChart = {
-    title: 'From the end of a partition until all hosts agree on members and records',
-    subtitle: `Clusters of ${PARTITION_HOSTS.join(', ')} hosts in two parts, both of which go on writing; simulated`,
+    title: 'From the end of a partition until all hosts agree',
+    subtitle: `On members and records; ${PARTITION_HOSTS.join(', ')} hosts in two parts, both of which go on writing; simulated`,
     x: {
       label: 'seconds after the partition (logarithmic)',
       min: 0.01,
@@ -169,7 +170,7 @@ async function spreadReport(run: Measure, extent: Extent): Promise<Report> {
       limitMs: 2_000,
     },
     { label: '100 hosts', hosts: 100, writesPerSecond: 10, durationMs: 20_000, limitMs: 1_000 },
-    { label: '1,000 hosts', hosts: 1_000, writesPerSecond: 10, durationMs: 10_000, limitMs: 2_000 },
+    { label: '1,000 hosts', hosts: 1_000, writesPerSecond: 20, durationMs: 10_000, limitMs: 2_000 },
   ]
   const goals: Goal[] = []
   const curves: Curve[] = []
@@ -179,12 +180,8 @@ async function spreadReport(run: Measure, extent: Extent): Promise<Report> {
     const count = options.hosts > 100 ? 1 : extent.spreads
     const pieces = seeds(count, (seed) => ({ kind: 'spread' as const, seed, options }))
     const results = await run(pieces)
-    const each = new Distribution()
-    const last = new Distribution()
-    for (const { eachMs, lastMs } of results) {
-      for (const ms of eachMs) each.add(ms)
-      for (const ms of lastMs) last.add(ms)
-    }
+    const each = distributionOf(results.flatMap(({ eachMs }) => eachMs))
+    const last = distributionOf(results.flatMap(({ lastMs }) => lastMs))
     const mean = (of: (result: Spread) => number): number =>
       Math.round(results.reduce((sum, result) => sum + of(result), 0) / results.length)
     const missing = results.reduce((sum, result) => sum + result.missing, 0)
@@ -238,20 +235,14 @@ function PERCENT(label: string): LineChart['y'] {
   return { label, min: 0, max: 100, ticks: [0, 25, 50, 75, 100] }
 }
 
-function range(label: string, from: number, to: number): Curve {
+function range(label: string, from: number, to: number, color: string): Curve {
   const points = [
     [from, 0],
     [to, 100],
   ] as const
-  return { label, points, color: FOREIGN_COLOR, dashed: true }
+  return { label, points, color, dashed: true }
 }
 
 function seeds<T>(count: number, piece: (seed: number) => T): T[] {
   return Array.from({ length: count }, (_, i) => piece(i + 1))
-}
-
-function distribution<T>(results: readonly T[], of: (result: T) => number): Distribution {
-  const found = new Distribution()
-  for (const result of results) found.add(of(result))
-  return found
 }
