@@ -55,6 +55,8 @@ export interface JoinLine {
   readonly address: string
 }
 
+/** About as long as it takes to notice that a host is down. */
+const TRUST_MS = 2_000
 /** Between two attempts to find anybody that was remembered. */
 const RETRY_MS = 1_000
 /** Peers that are remembered: enough that one of them is up. */
@@ -116,6 +118,7 @@ export class Cluster {
     const { membership } = this.#options.state.state
     if (membership === null) return
     const engine = await this.#open()
+    this.#trustRemembered()
     await this.#begin(engine, membership)
     this.#findRemembered()
   }
@@ -337,6 +340,20 @@ export class Cluster {
     await state.update({ membership, incarnation })
     this.#unfollow = this.#secrets.follow(engine.keyring)
     engine.begin(incarnation)
+  }
+
+  /**
+   * Who was there a moment ago is still there, until gossip says otherwise: what runs here goes on with the endpoints that it
+   * spoke to, instead of losing them until their hosts have been met again.
+   */
+  #trustRemembered(): void {
+    const { netdb, state, clock } = this.#options
+    const { peers } = state.state
+    for (const { id } of peers) netdb.setPresent(id, true)
+    clock.setTimeout(() => {
+      const met = new Set(this.others().map(({ id }) => id))
+      for (const { id } of peers) if (!met.has(id)) netdb.setPresent(id, false)
+    }, TRUST_MS)
   }
 
   /** Until somebody answers: all hosts may have been down together, and come back one by one. */

@@ -140,7 +140,9 @@ async function taken(t: Test, lab: Lab): Promise<void> {
 async function daemons(t: Test, lab: Lab): Promise<void> {
   const netns = lab.netns('x')
   const directory = t.testdir()
-  const good = readFileSync(lab.factsFile, 'utf8').replace('vtep: 172.31.1.11', 'vtep: 192.0.2.1')
+  // With members, as outside of a cluster: h1 is where the daemon is to start.
+  const members = 'members:\n  - { name: h1, vtep: 192.0.2.1 }\n'
+  const good = readFileSync(lab.factsFile, 'utf8').replace('networks:', `${members}networks:`)
   writeFileSync(`${directory}/good.yaml`, good)
   const daemon = ['daemon', '--name', 'h1', '--facts', `${directory}/good.yaml`]
   const start = (argv: readonly string[], wrapper: readonly string[] = []) =>

@@ -17,24 +17,30 @@ export function registerDown(program: Command, cli: Cli): void {
     .description('End every sandbox of this host, then its daemon. (SIGTERM ends only the daemon.)')
     .action(async () => {
       const client = await cli.client()
+      const { pid } = await client.version()
       await client.down({ timeoutMs: ANSWER_MS })
-      await untilGone(client)
+      await untilGone(client, pid)
     })
 }
 
-/** So that `weft down && weft daemon` finds lock and socket free. */
-async function untilGone(client: ApiClient): Promise<void> {
+/** So that `weft down && weft daemon` finds lock, ports and socket free: they go with the process. */
+async function untilGone(client: ApiClient, pid: number): Promise<void> {
   const end = Date.now() + GONE_MS
   while (Date.now() < end) {
-    try {
-      await client.version({ timeoutMs: 1000 })
-    } catch {
-      return
-    }
-    await sleep(50)
+    if (!isThere(pid)) return
+    await sleep(20)
   }
   throw new WeftError(
     'unavailable',
-    `the daemon on ${client.socketPath} still answers ${GONE_MS / 1000} s after it was told to end`,
+    `the daemon on ${client.socketPath} (pid ${pid}) still runs ${GONE_MS / 1000} s after it was told to end`,
   )
+}
+
+function isThere(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch (error) {
+    // Whoever may not signal it still learns that it is there.
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
 }
