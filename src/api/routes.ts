@@ -52,6 +52,13 @@ export interface DaemonVerbs extends ClusterVerbs {
   readonly down: () => Promise<void>
 }
 
+/** What the parts of a cluster count, by the first word of a counter's name. */
+const CLUSTER_COUNTERS: Readonly<Record<string, string>> = {
+  gossip: 'who is alive: what was heard, said and believed',
+  netdb: 'records that came, went and were refused',
+  cluster: 'datagrams and streams on the gossip port',
+}
+
 /** Docker's default for stop. */
 const DEFAULT_GRACE_MS = 10_000
 
@@ -210,7 +217,7 @@ export class Routes {
       states.filter((state) => wanted.includes(state)).length
     const counters = Object.fromEntries(
       this.#counters()
-        .filter(({ value }) => value > 0)
+        .filter(({ value, kind }) => value > 0 && kind !== 'cluster')
         .map(({ name, value }) => [name, value]),
     )
     return {
@@ -239,7 +246,7 @@ export class Routes {
   #counters(): CounterRow[] {
     const values = this.#options.dataplane.counterValues()
     const tapDrops = this.#options.controller.list().map(kernelTapDrops)
-    return COUNTERS.map(({ name, kind, text }, index) => ({
+    const ofDataplane = COUNTERS.map(({ name, kind, text }, index) => ({
       name,
       kind,
       text,
@@ -248,6 +255,13 @@ export class Routes {
           ? tapDrops.reduce((sum, drops) => sum + drops, 0)
           : Number(values[index] ?? 0n),
     }))
+    const ofCluster = Object.entries(this.#options.cluster.counters()).map(([name, value]) => ({
+      name,
+      kind: 'cluster' as const,
+      text: CLUSTER_COUNTERS[name.split('_')[0] ?? ''] ?? '',
+      value,
+    }))
+    return [...ofDataplane, ...ofCluster]
   }
 
   #members(): MemberRow[] {

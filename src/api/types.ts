@@ -84,7 +84,7 @@ export interface NetworkRow {
 /** GET /v1/counters */
 export interface CounterRow {
   readonly name: string
-  readonly kind: 'drop' | 'count'
+  readonly kind: 'drop' | 'count' | 'cluster'
   /** What is counted, for people. */
   readonly text: string
   readonly value: number

@@ -76,6 +76,7 @@ class Demo {
   }
 
   async all(): Promise<void> {
+    await this.#cluster()
     await this.#startProcesses()
     await this.#pingAllPairs()
     await this.#mtu()
@@ -83,6 +84,16 @@ class Demo {
     await this.#throughput()
     await this.#counters()
     await this.#tables()
+  }
+
+  async #cluster(): Promise<void> {
+    this.#heading('The hosts have found each other: no leader, no store, each knows them all')
+    const argv = ['weft', 'node', 'ls']
+    const result = await this.#run(this.#host(1), argv)
+    this.#show(this.#host(1), argv, result)
+    const { length } = this.#topology.hosts
+    const ready = [...result.stdout.matchAll(/ Ready /g)].length
+    this.#verdict(ready === length, `${ready} of ${length} hosts are ready`)
   }
 
   async #startProcesses(): Promise<void> {

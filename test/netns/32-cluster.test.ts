@@ -3,16 +3,21 @@
 //      h1 172.31.1.11      h3 172.31.1.13            h2 192.168.1.12
 //      └──── 172.31.1.1 ───┴──────── r ──────────────┴── 192.168.1.1
 
+import { readFileSync } from 'node:fs'
 import type { Test } from 'tap'
 import type { NodeStatus } from '../../src/api/cluster-types.ts'
 import { eventually } from '../fixtures/commands.ts'
 import { inLab, type Lab } from '../fixtures/lab.ts'
 
+/** To the gossip port of one host, from outside of the cluster. */
+const JUNK = Number(process.env['WEFT_SOAK_JUNK'] ?? 100_000)
 /** How long what is to be seen everywhere may take on a machine that is busy. */
 const PATIENCE_MS = 10_000
+const ALL_UP = { h1: 'ready', h2: 'ready', h3: 'ready' } as const
 
 inLab('cluster', 3, async (t, lab) => {
   await t.test('the lab is a cluster: every host sees every other', (t) => together(t, lab))
+  await t.test(`${JUNK} junk datagrams are counted and change nothing`, (t) => junk(t, lab))
   await t.test('nothing of it travels in the clear', (t) => sealed(t, lab))
   await t.test('who may not come in is told why, and nothing changes', (t) => refused(t, lab))
   await t.test('a host leaves, and comes again as a new one', (t) => leaves(t, lab))
@@ -54,8 +59,6 @@ function sorted(states: Record<string, NodeStatus>): [string, NodeStatus][] {
   return Object.entries(states).sort(([a], [b]) => (a < b ? -1 : 1))
 }
 
-const ALL_UP = { h1: 'ready', h2: 'ready', h3: 'ready' } as const
-
 async function together(t: Test, lab: Lab): Promise<void> {
   await agreed(t, lab, ['h1', 'h2', 'h3'], ALL_UP, 'all are up, seen from each')
   t.match(
@@ -76,6 +79,45 @@ async function together(t: Test, lab: Lab): Promise<void> {
     return new Set(digests).size === 1
   }, PATIENCE_MS)
   t.pass('the tables are equal')
+}
+
+/** Random bytes, and every tenth that begins as one of ours does; 20,000 a second. */
+const JUNK_SENDER = `
+  const { randomFillSync } = require('crypto')
+  const socket = require('dgram').createSocket('udp4')
+  const [ip, port, packets] = process.argv.slice(1)
+  const bytes = Buffer.alloc(1200)
+  let sent = 0
+  const timer = setInterval(() => {
+    randomFillSync(bytes)
+    for (let n = 0; n < 200 && sent < Number(packets); n++, sent++) {
+      if (n % 10 === 0) bytes[n] = 1
+      socket.send(bytes.subarray(n, n + 20 + (n * 5) % 900), Number(port), ip)
+    }
+    if (sent >= Number(packets)) { clearInterval(timer); setTimeout(() => socket.close(), 200) }
+  }, 10)`
+
+async function junk(t: Test, lab: Lab): Promise<void> {
+  const counted = async (): Promise<number> =>
+    (await lab.client('h1').counters()).find(({ name }) => name === 'cluster_foreign')?.value ?? 0
+  const rssBytes = (): number => {
+    const status = readFileSync(`/proc/${lab.daemonPid('h1')}/status`, 'utf8')
+    return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024
+  }
+  const flood = async (packets: number): Promise<void> => {
+    const argv = [process.execPath, '-e', JUNK_SENDER, '172.31.1.11', '7946', String(packets)]
+    const { code, stderr } = await lab.on('c', argv, { timeoutMs: 30_000 + packets })
+    t.equal(code, 0, stderr)
+  }
+  const before = await counted()
+  await flood(JUNK / 10)
+  const settled = rssBytes()
+  await flood(JUNK)
+  const grownBytes = rssBytes() - settled
+  t.ok((await counted()) - before > JUNK / 2, `${(await counted()) - before} were counted`)
+  t.ok(grownBytes < 30 << 20, `the daemon grew by ${Math.round(grownBytes / 1024)} KB`)
+  t.same(await statesOn(lab, 'h1'), ALL_UP, 'nobody was taken for dead on h1')
+  t.same(await statesOn(lab, 'h2'), ALL_UP, 'nor h1 by others')
 }
 
 /** What tcpdump sees of UDP and TCP 7946 while an endpoint comes and goes. */

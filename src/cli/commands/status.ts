@@ -1,6 +1,7 @@
 // weft status: this host at a glance.
 
 import type { Command } from 'commander'
+import type { ApiClient } from '../../api/client.ts'
 import type { CounterRow, Status } from '../../api/types.ts'
 import type { Cli } from '../cli.ts'
 import { formatPairs, formatTable, humanDuration, sinceMs } from '../format.ts'
@@ -10,13 +11,19 @@ export function registerStatus(program: Command, cli: Cli): void {
   asksDaemon(program.command('status'))
     .summary('this host at a glance')
     .description('Show this host: addresses, networks, members, counters.')
+    .option('-a, --all', 'the counters of the cluster, too')
     .addOption(formatOption('text'))
-    .action(async (flags: { format: string }) => {
+    .action(async (flags: { format: string; all?: boolean }) => {
       const client = await cli.client()
       const status = await client.status()
       if (flags.format === 'json') cli.print(`${JSON.stringify(status)}\n`)
-      else cli.print(formatStatus(status, await client.counters(), Date.now()))
+      else cli.print(formatStatus(status, await counters(client, flags.all === true), Date.now()))
     })
+}
+
+/** Those of the cluster are many, and seldom what one looks for. */
+async function counters(client: ApiClient, all: boolean): Promise<CounterRow[]> {
+  return (await client.counters()).filter(({ kind }) => all || kind !== 'cluster')
 }
 
 export function formatStatus(
@@ -58,6 +65,7 @@ export function formatStatus(
     ),
     counterTable('COUNTER', counters, 'count'),
     counterTable('DROPPED', counters, 'drop'),
+    counterTable('CLUSTER', counters, 'cluster'),
   ]
   return parts.filter((part) => part !== '').join('\n')
 }
