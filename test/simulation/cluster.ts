@@ -110,16 +110,18 @@ export class Cluster {
     return this.membersAgree() && this.tablesAgree()
   }
 
-  membersAgree(): boolean {
+  /** @param doubts whether a suspicion is no disagreement: it hides nothing, and may be refuted */
+  membersAgree(doubts = false): boolean {
     const running = this.running()
     return running.every((host) => {
-      let alive = 0
+      let present = 0
       for (const { id, state } of host.life.gossip.members()) {
         if (!isPresent(state)) continue
-        if (state !== 'alive' || this.#byId.get(id)?.running !== true) return false
-        alive++
+        if (state !== 'alive' && !doubts) return false
+        if (this.#byId.get(id)?.running !== true) return false
+        present++
       }
-      return alive === running.length
+      return present === running.length
     })
   }
 

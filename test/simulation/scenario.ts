@@ -140,7 +140,7 @@ class Scenario {
       this.cluster.time.runFor(LOOK_MS)
       const found = this.#violation()
       if (found !== null) return found
-      if (!this.#agree()) return `no agreement any more: ${this.cluster.difference()}`
+      if (!this.#goOnAgreeing()) return `no agreement any more: ${this.cluster.difference()}`
     }
     if (this.#temper === 'tampered') return null
     return forgery(this.cluster, this.#ledger) ?? unequalTables(this.cluster)
@@ -153,6 +153,12 @@ class Scenario {
   /** Damage makes members and records that never were, and gives others wrong addresses: there nobody need agree. */
   #agree(): boolean {
     return this.#temper === 'tampered' || this.cluster.converged()
+  }
+
+  /** A probe that was sent in bad times may still fail, and be answered by the one who is suspected then. */
+  #goOnAgreeing(): boolean {
+    if (this.#temper === 'tampered') return true
+    return this.cluster.membersAgree(true) && this.cluster.tablesAgree()
   }
 
   /** By what has happened last. */
