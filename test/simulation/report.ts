@@ -55,7 +55,7 @@ async function detectionReport(run: Measure, extent: Extent): Promise<Report> {
     for (const hosts of DETECTION_HOSTS) {
       const pieces = seeds(extent.detections, (seed) => ({
         kind: 'detect' as const,
-        seed,
+        seed: how === 'cut' ? seed + 10_000 : seed,
         hosts,
         how,
       }))
