@@ -71,6 +71,8 @@ void Dataplane::Stop() {
   // All stop before any is destroyed: a running worker may still hand a frame to another.
   for (auto& worker : workers_) worker->Stop();
   workers_.clear();
+  // A daemon that begins anew at another address leaves nothing bound at this one.
+  source_ports_.Close();
   // By number too: a datagram that comes after this finds no port, and not one that is gone.
   for (const auto& [id, port] : ports_) open_ports_.Remove({id});
   ports_.clear();

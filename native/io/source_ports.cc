@@ -47,8 +47,9 @@ int OpenSocket(VtepAddress address, uint32_t port) {
 
 }  // namespace
 
-SourcePorts::~SourcePorts() {
+void SourcePorts::Close() {
   for (const int fd : descriptors_) close(fd);
+  descriptors_.clear();
 }
 
 bool SourcePorts::Open(VtepAddress address, std::string* error) {

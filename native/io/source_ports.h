@@ -23,13 +23,16 @@ class SourcePorts {
   static constexpr uint32_t kFirstPort = 49152;
 
   SourcePorts() = default;
-  ~SourcePorts();
+  ~SourcePorts() { Close(); }
   SourcePorts(const SourcePorts&) = delete;
   SourcePorts& operator=(const SourcePorts&) = delete;
 
   // Binds the sockets to `address`, to the first free ports of the range. False and a reason when
   // that fails.
   bool Open(VtepAddress address, std::string* error);
+
+  // Gives the ports back. Nobody may send any more.
+  void Close();
 
   // Sending through one socket from several threads is safe.
   uint32_t IndexOf(uint32_t flow_hash) const { return flow_hash % kPorts; }
