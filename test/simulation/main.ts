@@ -31,8 +31,11 @@ async function manySeeds(count: number, from: number, jobs: number): Promise<voi
     pieces.push({ kind: 'scenarios', from: seed, to })
   }
   const began = performance.now()
-  const results = await inParallel<ResultOf['scenarios']>(HERE, pieces, jobs, ({ failures }) => {
-    for (const { seed, problem } of failures) say(`seed ${seed}: ${problem}`)
+  let done = 0
+  const results = await inParallel<ResultOf['scenarios']>(HERE, pieces, jobs, (result) => {
+    for (const { seed, problem } of result.failures) say(`seed ${seed}: ${problem}`)
+    done += result.seeds
+    if (done % 1_000 === 0) say(`${done} seeds done`)
   })
   const failed = total(results, ({ failures }) => failures.length)
   const hours = total(results, ({ virtualMs }) => virtualMs) / 3_600_000
