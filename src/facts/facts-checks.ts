@@ -1,16 +1,8 @@
 // Whether the entries of a facts file can all be true together. Pure; reports, never throws.
 
 import { quote } from '../errors.ts'
-import {
-  type Cidr,
-  cidrContains,
-  cidrsOverlap,
-  compareCidrs,
-  firstAddress,
-  formatCidr,
-  lastAddress,
-  parseCidr,
-} from '../net/cidr.ts'
+import { type Cidr, cidrContains, cidrsOverlap, compareCidrs, formatCidr } from '../net/cidr.ts'
+import { gatewayFault, notForInterfaces, subnetFault } from '../net/host-subnet.ts'
 import type { IpAddress } from '../net/ip-address.ts'
 import { isUnicastIpv4 } from '../net/ipv4-address.ts'
 import { isUnicastMac, macFromIpv4 } from '../net/mac-address.ts'
@@ -49,16 +41,6 @@ export function checkFacts(facts: LocatedFacts, out: Reporter): void {
 
 /** IPv6 asks for it (RFC 8200 section 5). */
 const MIN_IPV6_MTU = 1280
-
-/** Where no subnet of hosts can lie. */
-const NOT_FOR_SUBNETS: readonly (readonly [Cidr, string])[] = [
-  [parseCidr('0.0.0.0/8'), '"this network"'],
-  [parseCidr('127.0.0.0/8'), 'loopback'],
-  [parseCidr('224.0.0.0/3'), 'multicast and reserved'],
-  [parseCidr('::/8'), 'reserved'],
-  [parseCidr('fe80::/10'), 'link-local'],
-  [parseCidr('ff00::/8'), 'multicast'],
-]
 
 /** Who holds what, so far: the first to claim a key has it, the next is told by whom. */
 class Claims {
@@ -163,42 +145,14 @@ function checkSubnet(subnet: SubnetFact, path: Path, out: Reporter): void {
 
 /** Whether the range can be a subnet of hosts; says so when it cannot. */
 function checkRange(cidr: Cidr, path: Path, out: Reporter): boolean {
-  const longest = cidr.family === 4 ? 30 : 126
-  if (cidr.prefixLength > longest) {
-    out.report(
-      path,
-      `${formatCidr(cidr)} has no room for a gateway and an endpoint; use /${longest} or shorter`,
-    )
-    return false
-  }
-  const reserved = NOT_FOR_SUBNETS.find(([range]) => cidrsOverlap(range, cidr))
-  if (reserved === undefined) return true
-  const [range, what] = reserved
-  const instead = cidr.family === 4 ? '10.0.1.0/24' : 'fd57:1::/64'
-  out.report(
-    path,
-    `${formatCidr(cidr)} overlaps ${formatCidr(range)}, which is ${what}; ` +
-      `use a private one, as ${instead}`,
-  )
-  return false
+  const fault = subnetFault(cidr)
+  if (fault !== undefined) out.report(path, fault)
+  return fault === undefined
 }
 
 function checkGateway(cidr: Cidr, gateway: IpAddress, path: Path, out: Reporter): void {
-  const first = firstAddress(cidr)
-  if (!cidrContains(cidr, gateway)) {
-    out.report(
-      path,
-      `gateway ${gateway} is outside of ${formatCidr(cidr)}; use an address in it, as ${first}`,
-    )
-    return
-  }
-  const reason = notForInterfaces(cidr, gateway)
-  if (reason !== undefined) {
-    out.report(
-      path,
-      `${gateway} is the ${reason} of ${formatCidr(cidr)}; use another one, as ${first}`,
-    )
-  }
+  const fault = gatewayFault(cidr, gateway)
+  if (fault !== undefined) out.report(path, fault)
 }
 
 /** Subnets that overlap, and members' underlay addresses that lie in one. */
@@ -346,15 +300,6 @@ function checkHostAddress(
   const reason = address === gateway ? 'gateway' : notForInterfaces(cidr, address)
   if (reason === undefined) return
   out.report(path, `${address} is the ${reason} of ${formatCidr(cidr)}; use another address in it`)
-}
-
-/** What makes an address of the subnet unfit for an interface. */
-function notForInterfaces(cidr: Cidr, address: IpAddress): string | undefined {
-  // In IPv6 the lowest is the subnet-router anycast address (RFC 4291 section 2.6.1).
-  if (address === cidr.address)
-    return cidr.family === 4 ? 'network address' : 'router anycast address'
-  if (cidr.family === 4 && address === lastAddress(cidr)) return 'broadcast address'
-  return undefined
 }
 
 function outside(ip: IpAddress, network: string, ranges: readonly Cidr[]): string {

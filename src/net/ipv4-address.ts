@@ -67,6 +67,17 @@ export function bytesToIpv4(bytes: Uint8Array): Ipv4Address {
   return bytes.join('.') as Ipv4Address
 }
 
+/** The address as a number of 32 bits: to count through a subnet. */
+export function ipv4ToNumber(address: Ipv4Address): number {
+  const [a = 0, b = 0, c = 0, d = 0] = ipv4ToBytes(address)
+  return ((a << 24) | (b << 16) | (c << 8) | d) >>> 0
+}
+
+/** The address of a number of 32 bits. */
+export function numberToIpv4(number: number): Ipv4Address {
+  return `${number >>> 24}.${(number >>> 16) & 0xff}.${(number >>> 8) & 0xff}.${number & 0xff}` as Ipv4Address
+}
+
 /** Whether one host may have it: not 0.0.0.0/8, loopback, multicast, reserved or broadcast. */
 export function isUnicastIpv4(address: Ipv4Address): boolean {
   const [first = 0] = ipv4ToBytes(address)

@@ -2,7 +2,7 @@
 // addresses are equal strings.
 
 import { WeftError, quote } from '../errors.ts'
-import { type Ipv4Address, ipv4ToBytes } from './ipv4-address.ts'
+import { type Ipv4Address, bytesToIpv4, ipv4ToBytes } from './ipv4-address.ts'
 import { type Ipv6Address, bytesToIpv6 } from './ipv6-address.ts'
 
 declare const brand: unique symbol
@@ -49,6 +49,11 @@ export function bytesToMac(bytes: Uint8Array): MacAddress {
 /** 02:42 and the four bytes of the address, as Docker does: readable, unique where the IP is. */
 export function macFromIpv4(address: Ipv4Address): MacAddress {
   return bytesToMac(Uint8Array.of(0x02, 0x42, ...ipv4ToBytes(address)))
+}
+
+/** The IPv4 address that macFromIpv4 makes this MAC of; null: of none. */
+export function ipv4OfMac(mac: MacAddress): Ipv4Address | null {
+  return mac.startsWith('02:42:') ? bytesToIpv4(macToBytes(mac).subarray(2)) : null
 }
 
 /** Whether frames to it go to many: the group bit, which broadcast has as well. */

@@ -20,7 +20,9 @@ import { isIpv6, parseIpAddress } from '../../src/net/ip-address.ts'
 import {
   bytesToIpv4,
   ipv4ToBytes,
+  ipv4ToNumber,
   isUnicastIpv4,
+  numberToIpv4,
   parseIpv4Address,
 } from '../../src/net/ipv4-address.ts'
 import {
@@ -32,6 +34,7 @@ import {
 import {
   bytesToMac,
   isMulticast,
+  ipv4OfMac,
   isUnicastMac,
   linkLocalOf,
   macFromIpv4,
@@ -71,6 +74,8 @@ t.test('IPv4', async (t) => {
     for (const [text, hex] of rows) {
       t.equal(parseIpv4Address(text), text)
       t.same(ipv4ToBytes(parseIpv4Address(text)), bytes(hex))
+      t.equal(ipv4ToNumber(parseIpv4Address(text)), Number(`0x${hex}`))
+      t.equal(numberToIpv4(Number(`0x${hex}`)), text)
       t.equal(bytesToIpv4(bytes(hex)), text)
     }
     t.throws(() => bytesToIpv4(new Uint8Array(5)), { code: 'invalid_argument' })
@@ -204,6 +209,8 @@ t.test('MAC', async (t) => {
 
   t.test('the default one has the bytes of the IPv4 address', async (t) => {
     t.equal(macFromIpv4(parseIpv4Address('10.0.1.255')), '02:42:0a:00:01:ff')
+    t.equal(ipv4OfMac(parseMacAddress('02:42:0a:00:01:ff')), '10.0.1.255')
+    t.equal(ipv4OfMac(parseMacAddress('02:43:0a:00:01:ff')), null)
   })
 
   t.test('the link-local address is the modified EUI-64', async (t) => {
