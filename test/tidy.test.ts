@@ -26,6 +26,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   gossip: ['net', 'netdb'],
   // A facts file is one more source of records.
   facts: ['net', 'netdb'],
+  // Which subnets, VNIs and addresses are free, and who has to move: from records, whoever wrote them.
+  ipam: ['net', 'netdb'],
   // Rows derive from records, whatever wrote them: it must not know the facts file or gossip.
   dataplane: ['net', 'netdb'],
   // Changes the kernel as it is told; knows addresses, not why.
@@ -35,7 +37,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   // weft-init's client. What starts it and receives descriptors is handed in: the addon is dataplane's.
   sandbox: ['linux', 'net'],
   // Endpoints and sandboxes of this host: where kernel, data plane and records are brought together.
-  network: ['dataplane', 'facts', 'linux', 'net', 'netdb', 'sandbox'],
+  network: ['dataplane', 'facts', 'ipam', 'linux', 'net', 'netdb', 'sandbox'],
   // Requests → verbs of network and reads of the tables. Its client half needs only its own types.
   api: ['cluster', 'dataplane', 'facts', 'gossip', 'linux', 'net', 'netdb', 'network', 'sandbox'],
   // The composition root: makes everything and hands it to each other.
@@ -97,8 +99,8 @@ const CONFINED: readonly {
     allowed: /^src\/cli\//,
   },
   {
-    what: 'what decides does no I/O: net, netdb, gossip and facts run by the hundred in one test process',
-    in: /^src\/(net|netdb|gossip|facts)\/.*\.ts$/,
+    what: 'what decides does no I/O: net, netdb, gossip, facts and ipam run by the hundred in one test process',
+    in: /^src\/(net|netdb|gossip|facts|ipam)\/.*\.ts$/,
     pattern:
       /['"]node:(fs|fs\/promises|net|dgram|dns|http|https|tls|child_process|worker_threads|timers|timers\/promises)['"]/,
     // The thin adapter that reads and watches the file.
@@ -106,7 +108,7 @@ const CONFINED: readonly {
   },
   {
     what: 'what decides takes time and chance as arguments: src/clock.ts',
-    in: /^src\/(net|netdb|gossip|facts)\/.*\.ts$/,
+    in: /^src\/(net|netdb|gossip|facts|ipam)\/.*\.ts$/,
     // A Clock has a setTimeout of its own.
     pattern:
       /(?<!lock\.)\b(setTimeout|setInterval|setImmediate|Date\.now|performance\.now|Math\.random|randomUUID|randomBytes)\(|\bnew Date\(\)/,
