@@ -77,8 +77,14 @@ export function fdbRows(
   recordOf: (number: number) => NetdbRecord | undefined,
   netdb: Netdb,
 ): FdbRow[] {
+  const names = networkNamesOf(netdb)
   const rows = entries.map((entry) => {
-    const { record, network, endpoint, host } = origin(recordOf(entry.record), entry.vni, netdb)
+    const { record, network, endpoint, host } = origin(
+      recordOf(entry.record),
+      entry.vni,
+      names,
+      netdb,
+    )
     const kind = entry.port === null ? ('remote' as const) : ('local' as const)
     return {
       network,
@@ -99,8 +105,14 @@ export function neighbourRows(
   recordOf: (number: number) => NetdbRecord | undefined,
   netdb: Netdb,
 ): NeighbourRow[] {
+  const names = networkNamesOf(netdb)
   const rows = entries.map((entry) => {
-    const { record, network, endpoint, host } = origin(recordOf(entry.record), entry.vni, netdb)
+    const { record, network, endpoint, host } = origin(
+      recordOf(entry.record),
+      entry.vni,
+      names,
+      netdb,
+    )
     return {
       network,
       vni: entry.vni,
@@ -131,14 +143,21 @@ function endpointOf(spec: EndpointSpec): EndpointInspect {
   }
 }
 
+/** VNI → the name of its network. */
+function networkNamesOf(netdb: Netdb): Map<number, string> {
+  const names = new Map(netdb.list('network').map(({ key, value }) => [key, value.name]))
+  return new Map(
+    netdb.list('subnet').map(({ value }) => [value.vni, names.get(value.network) ?? '']),
+  )
+}
+
 function origin(
   record: NetdbRecord | undefined,
   vni: number,
+  networkNames: ReadonlyMap<number, string>,
   netdb: Netdb,
 ): { record: RecordRef | null; network: string; endpoint: string | null; host: string | null } {
-  const subnet = netdb.get('subnet', String(vni))
-  const network =
-    subnet === undefined ? '' : (netdb.get('network', subnet.value.network)?.value.name ?? '')
+  const network = networkNames.get(vni) ?? ''
   if (record === undefined) return { record: null, network, endpoint: null, host: null }
   const { kind, key, owner, version, value } = record
   const ownerName = netdb.nameOfMember(owner)

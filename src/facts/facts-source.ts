@@ -1,13 +1,23 @@
 // The facts file as a source of records: what it says of others is assumed, until they say it themselves.
 
 import { createHash } from 'node:crypto'
-import { type Kind, type ValueOf, recordName } from '../netdb/record.ts'
+import { type Kind, type ValueOf, recordName, subnetKey } from '../netdb/record.ts'
 import type { Netdb } from '../netdb/table.ts'
 import { cidrContains } from '../net/cidr.ts'
 import type { EndpointFact, Facts } from './facts.ts'
 
 /** What a facts file does not say of a member. */
 const UNTOLD = { vxlanPort: null, version: null, underlayMtuBytes: null, routes: [] }
+
+/** What it does not say of a network. Anybody may attach: whoever has the file has root. */
+const UNTOLD_OF_NETWORK = {
+  createdAtMs: 0,
+  internal: false,
+  attachable: true,
+  options: {},
+  labels: {},
+  claimedAt: 0, // before all that is made while weft runs
+}
 
 /** A fact as a record without its version. */
 type Statement = { [K in Kind]: { kind: K; key: string; owner: string; value: ValueOf[K] } }[Kind]
@@ -28,7 +38,13 @@ export function statementsOf(facts: Facts, self: string): Statement[] {
       kind: 'network',
       key: id,
       owner: self,
-      value: { name: network.name, mtu: network.mtu ?? null, learning: network.learning },
+      value: {
+        ...UNTOLD_OF_NETWORK,
+        name: network.name,
+        mtu: network.mtu ?? null,
+        learning: network.learning,
+        ipv6: network.subnets.some(({ cidr6 }) => cidr6 !== undefined),
+      },
     })
     for (const { vni, cidr, gateway, cidr6, gateway6 } of network.subnets) {
       const value = {
@@ -38,8 +54,9 @@ export function statementsOf(facts: Facts, self: string): Statement[] {
         gateway,
         cidr6: cidr6 ?? null,
         gateway6: gateway6 ?? null,
+        range: null,
       }
-      statements.push({ kind: 'subnet', key: String(vni), owner: self, value })
+      statements.push({ kind: 'subnet', key: subnetKey(value), owner: self, value })
     }
   }
   // Without members the hosts are those of the cluster: they tell of their endpoints themselves.

@@ -1,14 +1,25 @@
-// A claim: since when an endpoint has its addresses. It outlives rewrites, restarts and defence, and ends with the addresses.
+// A claim: since when an endpoint has its addresses, or a network its name. It outlives rewrites, restarts and defence, and ends with
+// what is claimed.
 
-import type { EndpointValue, NetdbRecord, Written } from './record.ts'
+import type { Kind, NetdbRecord, ValueOf, Written } from './record.ts'
 
-/** The value with the time of its claim: that of the record that is held, if it has the same addresses, else `nowLamport`. */
-export function claimed(
-  value: Written<'endpoint'>,
+/** The value with the time of its claim, if its kind has one: that of the record that is held, if it claims the same, else `nowLamport`. */
+export function claimed<K extends Kind>(
+  kind: K,
+  value: Written<K>,
   held: NetdbRecord | null | undefined,
   nowLamport: number,
-): EndpointValue {
-  return { ...value, claimedAt: claimOf(value, held) ?? nowLamport }
+): ValueOf[K] {
+  if (kind === 'endpoint') {
+    const claimedAt = claimOf(value as Written<'endpoint'>, held) ?? nowLamport
+    return { ...value, claimedAt } as ValueOf[K]
+  }
+  if (kind === 'network') {
+    // A network keeps its name for life.
+    const claimedAt = held?.kind === 'network' ? held.value?.claimedAt : undefined
+    return { ...value, claimedAt: claimedAt ?? nowLamport } as ValueOf[K]
+  }
+  return value as ValueOf[K]
 }
 
 /** `ours`, with the claim of `other` if that is a record of the same addresses with an earlier one. */

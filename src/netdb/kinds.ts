@@ -3,13 +3,27 @@
 // Unknown fields are let through: a newer version may have more to say, and its bytes are relayed as they are.
 
 import * as z from 'zod'
-import { formatCidr, cidrContains, parseCidr, parseIpv4Cidr, parseIpv6Cidr } from '../net/cidr.ts'
+import {
+  type Ipv4Cidr,
+  cidrContains,
+  formatCidr,
+  parseCidr,
+  parseIpv4Cidr,
+  parseIpv6Cidr,
+} from '../net/cidr.ts'
 import { isUnicastIpv4, parseIpv4Address } from '../net/ipv4-address.ts'
 import { isUnicastIpv6, parseIpv6Address } from '../net/ipv6-address.ts'
 import { isUnicastMac, parseMacAddress } from '../net/mac-address.ts'
 import { parseName } from '../net/name.ts'
 import { MAX_VNI, parseVni } from '../net/vni.ts'
-import type { EndpointValue, Kind, SubnetValue, ValueOf } from './record.ts'
+import {
+  type EndpointValue,
+  type Kind,
+  type NetworkValue,
+  type SubnetValue,
+  type ValueOf,
+  subnetKey,
+} from './record.ts'
 
 interface KindShape<V> {
   readonly shape: z.ZodType<V>
@@ -39,6 +53,9 @@ function text<T>(parse: (text: string) => T) {
     })
 }
 
+/** What a Date can hold (ECMA-262, time values). */
+const MAX_TIME_MS = 8.64e15
+const words = z.record(z.string().max(128), z.string().max(256))
 const wholeNumber = (min: number, max: number) => z.number().int().min(min).max(max)
 const id = z.string().regex(/^[\x21-\x7e]{1,64}$/)
 const vni = wholeNumber(1, MAX_VNI).transform(parseVni)
@@ -55,8 +72,10 @@ const subnetShape = z
     gateway: text(parseIpv4Address),
     cidr6: text(parseIpv6Cidr).nullable().default(null),
     gateway6: text(parseIpv6Address).nullable().default(null),
+    range: text(parseIpv4Cidr).nullable().default(null),
   })
   .refine(({ cidr, gateway }) => cidrContains(cidr, gateway))
+  .refine(({ cidr, range }) => range === null || encloses(cidr, range))
   .refine(({ cidr6, gateway6 }) =>
     cidr6 === null || gateway6 === null ? cidr6 === gateway6 : cidrContains(cidr6, gateway6),
   )
@@ -87,12 +106,12 @@ const SHAPES: { readonly [K in Kind]: KindShape<ValueOf[K]> } = {
     shape: z.object({
       expelled: z.boolean(),
       availability: z.enum(['active', 'pause', 'drain']).default('active'),
-      labels: z.record(z.string().max(128), z.string().max(256)).default({}),
+      labels: words.default({}),
     }),
     toJson: ({ expelled, availability, labels }) => ({
       expelled,
       availability,
-      labels: Object.fromEntries(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1))),
+      labels: inOrder(labels),
     }),
   },
   cluster: {
@@ -104,20 +123,39 @@ const SHAPES: { readonly [K in Kind]: KindShape<ValueOf[K]> } = {
       name: text((name) => parseName('network', name)),
       mtu: wholeNumber(MIN_MTU, MAX_PORT).nullable(),
       learning: z.array(id).default([]),
+      createdAtMs: wholeNumber(0, MAX_TIME_MS).default(0),
+      internal: z.boolean().default(false),
+      attachable: z.boolean().default(false),
+      ipv6: z.boolean().default(false),
+      options: words.default({}),
+      labels: words.default({}),
+      claimedAt: wholeNumber(0, Number.MAX_SAFE_INTEGER).default(0),
     }),
-    toJson: ({ name, mtu, learning }) => ({ name, mtu, learning }),
+    toJson: (value: NetworkValue) => ({
+      name: value.name,
+      mtu: value.mtu,
+      learning: value.learning,
+      createdAtMs: value.createdAtMs,
+      internal: value.internal,
+      attachable: value.attachable,
+      ipv6: value.ipv6,
+      options: inOrder(value.options),
+      labels: inOrder(value.labels),
+      claimedAt: value.claimedAt,
+    }),
   },
   subnet: {
     shape: subnetShape,
-    toJson: ({ network, vni, cidr, gateway, cidr6, gateway6 }: SubnetValue) => ({
+    toJson: ({ network, vni, cidr, gateway, cidr6, gateway6, range }: SubnetValue) => ({
       network,
       vni,
       cidr: formatCidr(cidr),
       gateway,
       cidr6: cidr6 === null ? null : formatCidr(cidr6),
       gateway6,
+      range: range === null ? null : formatCidr(range),
     }),
-    keyFits: (key, { vni }) => key === String(vni),
+    keyFits: (key, value) => key === subnetKey(value),
   },
   endpoint: {
     shape: z.object({
@@ -139,6 +177,14 @@ const SHAPES: { readonly [K in Kind]: KindShape<ValueOf[K]> } = {
       claimedAt,
     }),
   },
+}
+
+function inOrder(named: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(named).sort(([a], [b]) => (a < b ? -1 : 1)))
+}
+
+function encloses(outer: Ipv4Cidr, inner: Ipv4Cidr): boolean {
+  return outer.prefixLength <= inner.prefixLength && cidrContains(outer, inner.address)
 }
 
 /** The value as JSON in UTF-8. */

@@ -1,6 +1,6 @@
 // A record: one fact that one host asserts, versioned, and all that is needed to accept it.
 
-import type { Ipv4Cidr, Ipv6Cidr } from '../net/cidr.ts'
+import { type Ipv4Cidr, type Ipv6Cidr, formatCidr } from '../net/cidr.ts'
 import type { Ipv4Address } from '../net/ipv4-address.ts'
 import type { Ipv6Address } from '../net/ipv6-address.ts'
 import type { MacAddress } from '../net/mac-address.ts'
@@ -47,9 +47,20 @@ export interface NetworkValue {
   readonly mtu: number | null
   /** Members that are learning peers: foreign VTEPs whose endpoints nobody declares. */
   readonly learning: readonly string[]
+  /** By the clock of the host that made it; 0: not told, as of a network of a facts file. */
+  readonly createdAtMs: number
+  readonly internal: boolean
+  readonly attachable: boolean
+  /** Was made with IPv6: a subnet that is added gets it, too. */
+  readonly ipv6: boolean
+  /** As they were given, for those who look. */
+  readonly options: Readonly<Record<string, string>>
+  readonly labels: Readonly<Record<string, string>>
+  /** Lamport time of its making: of two with one name the older has it. */
+  readonly claimedAt: number
 }
 
-/** One subnet of a network: one L2 segment, one VNI. Shared; key: the VNI. */
+/** One subnet of a network: one L2 segment, one VNI. Shared; key: subnetKey(), the VNI may change. */
 export interface SubnetValue {
   readonly network: string
   readonly vni: Vni
@@ -58,6 +69,8 @@ export interface SubnetValue {
   /** Both or neither. */
   readonly cidr6: Ipv6Cidr | null
   readonly gateway6: Ipv6Address | null
+  /** The part of `cidr` that addresses are chosen from; null: all of it. */
+  readonly range: Ipv4Cidr | null
 }
 
 /** A sandbox's attachment to one network, on the host that owns the record. Owned; key: the endpoint's id. */
@@ -83,9 +96,9 @@ export interface ValueOf {
 
 export type Kind = keyof ValueOf
 
-/** What a writer says of a fact: since when an endpoint claims its addresses is for netdb to say. */
-export type Written<K extends Kind> = K extends 'endpoint'
-  ? Omit<EndpointValue, 'claimedAt'>
+/** What a writer says of a fact: since when it is claimed is for netdb to say. */
+export type Written<K extends Kind> = K extends 'endpoint' | 'network'
+  ? Omit<ValueOf[K], 'claimedAt'>
   : ValueOf[K]
 
 export interface RecordOf<K extends Kind> {
@@ -138,6 +151,14 @@ export function isKind(text: string): text is Kind {
 /** Whether records of the kind are written only by their owner; any host writes the others. */
 export function isOwned(kind: Kind): boolean {
   return OWNED[kind]
+}
+
+/**
+ * The key of a subnet's record. Not its VNI: two networks that took one VNI in two halves of a partition would write over each other,
+ * and one would lose its subnet instead of its number.
+ */
+export function subnetKey({ network, cidr }: Pick<SubnetValue, 'network' | 'cidr'>): string {
+  return `${network}/${formatCidr(cidr)}`
 }
 
 /** What names a record: the owner is part of the name of an owned one, so that nobody can write over another's. */

@@ -111,10 +111,7 @@ export class Netdb {
     const version = this.nextVersion()
     const owner =
       isOwned(kind) || (held?.tombstone ?? true) ? this.self : (held?.owner ?? this.self)
-    const full =
-      kind === 'endpoint'
-        ? claimed(value as Written<'endpoint'>, held?.record, version.lamport)
-        : value
+    const full = claimed(kind, value, held?.record, version.lamport)
     const record = { kind, key, owner, version, value: full } as NetdbRecord
     const encoded = encodeRecord(record)
     const reason = this.#store.isFull(encoded)

@@ -17,6 +17,7 @@ import { Netdb } from '../../src/netdb/table.ts'
 import { type Entry, ShadowTables, TABLES, readBatch } from '../fixtures/batches.ts'
 import { ethernet, packet, pattern, u32, vxlan } from '../fixtures/frames.ts'
 import { Random, SEED } from '../fixtures/random.ts'
+import { network as networkValue } from '../fixtures/records.ts'
 import { ENDPOINTS, FACTS, GATEWAYS, MTU, Switchboard } from '../fixtures/switchboard.ts'
 
 const { a, b, c, g } = ENDPOINTS
@@ -554,7 +555,7 @@ t.test(
           }
         case 'network':
           return {
-            name: key,
+            ...networkValue(key),
             mtu: random.once(2) ? null : 1000 + number(3),
             learning: random.shuffled(hosts.slice(1)).slice(0, random.below(3)),
           }
@@ -567,6 +568,7 @@ t.test(
             gateway: parseIpv4Address(`10.${key}.${x}.${number(2)}`),
             cidr6: v6 ? parseIpv6Cidr(`fd00:${key}:${x}::/64`) : null,
             gateway6: v6 ? parseIpv6Address(`fd00:${key}:${x}::1`) : null,
+            range: null,
           }
         }
         case 'endpoint': {

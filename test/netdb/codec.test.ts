@@ -56,7 +56,12 @@ t.test('a record, byte for byte', async (t) => {
       '026831' + // made by h1
       '026832' + // written by h2
       '0000000000000102' +
-      hex(Buffer.from('{"name":"blue","mtu":null,"learning":[]}')),
+      hex(
+        Buffer.from(
+          '{"name":"blue","mtu":null,"learning":[],"createdAtMs":0,"internal":false,"attachable":false,' +
+            '"ipv6":false,"options":{},"labels":{},"claimedAt":1}',
+        ),
+      ),
   )
   t.strictSame(decoded(record.encoded), record)
   t.equal(record.name, 'network/n1')
@@ -73,7 +78,14 @@ t.test('every kind goes both ways', async (t) => {
     member: { ...member(1), routes: ['10.9.0.0/16', 'fd09::/48'] },
     node: { expelled: true, availability: 'drain', labels: { b: '2', a: 'x'.repeat(100) } },
     cluster: { value: 'c2VjcmV0' },
-    network: { name: 'blue', mtu: 1450, learning: ['k1', 'k2'] },
+    network: {
+      ...network('blue'),
+      mtu: 1450,
+      learning: ['k1', 'k2'],
+      createdAtMs: 1_800_000_000_000,
+      internal: true,
+      labels: { b: '2', a: '1' },
+    },
     subnet: {
       network: 'n1',
       vni: parseVni(7),
@@ -81,16 +93,17 @@ t.test('every kind goes both ways', async (t) => {
       gateway: parseIpv4Address('10.1.0.1'),
       cidr6: parseIpv6Cidr('fd57:1::/64'),
       gateway6: parseIpv6Address('fd57:1::1'),
+      range: parseIpv4Cidr('10.1.128.0/17'),
     },
     endpoint: { ...endpoint(5, 9), ip6: parseIpv6Address('fd57:1::5') },
   }
   for (const kind of Object.keys(values) as Kind[]) {
-    const key = kind === 'subnet' ? '7' : kind === 'member' ? 'h1' : 'k'
+    const key = kind === 'subnet' ? 'n1/10.1.0.0/16' : kind === 'member' ? 'h1' : 'k'
     const record = written('h1', 2 ** 53 - 1, kind, key, values[kind])
     const read = decoded(record.encoded)
     t.strictSame(read.record, JSON.parse(JSON.stringify(record.record)), kind)
     const again = written('h1', 2 ** 53 - 1, kind, key, read.record!.value as ValueOf[Kind])
-    if (kind === 'node')
+    if (kind === 'node' || kind === 'network')
       t.match(Buffer.from(record.encoded).toString(), /"a":.*"b":/, 'labels are sorted')
     t.equal(
       hex(again.encoded),
@@ -102,6 +115,9 @@ t.test('every kind goes both ways', async (t) => {
 
 t.test('what is refused, and why', async (t) => {
   t.type(decodeRecord(bytesOf()), 'object')
+  t.type(decodeRecord(bytesOf({ value: networkOf(258) })), 'object')
+  const range = subnet({ range: '10.1.3.0/24' })
+  t.type(decodeRecord(bytesOf({ kind: 'subnet', key: 'n1/10.1.0.0/16', value: range })), 'object')
   const rows: readonly (readonly [string, Uint8Array, string])[] = [
     ['nothing', new Uint8Array(), 'truncated'],
     ['another format', bytesOf({ format: 2 }), 'format'],
@@ -139,14 +155,20 @@ t.test('what is refused, and why', async (t) => {
     ['no UTF-8', Uint8Array.from([...bytesOf({ value: '' }), 0xff]), 'value'],
     [
       'a subnet under the key of another',
-      bytesOf({ kind: 'subnet', key: '8', value: subnet(7) }),
+      bytesOf({ kind: 'subnet', key: 'n2/10.1.0.0/16', value: subnet() }),
       'value',
     ],
     [
       'a gateway outside',
-      bytesOf({ kind: 'subnet', key: '7', value: subnet(7, '10.2.0.1') }),
+      bytesOf({ kind: 'subnet', key: 'n1/10.1.0.0/16', value: subnet({ gateway: '10.2.0.1' }) }),
       'value',
     ],
+    [
+      'a range outside',
+      bytesOf({ kind: 'subnet', key: 'n1/10.1.0.0/16', value: subnet({ range: '10.0.0.0/8' }) }),
+      'value',
+    ],
+    ['a network that is older than itself', bytesOf({ value: networkOf(259) }), 'value'],
     ['a multicast VTEP', memberBytes({ vtep: '239.0.0.1' }), 'value'],
     ['65 routes', memberBytes({ routes: Array<string>(65).fill('1.0.0.0/8') }), 'value'],
     ['a route with host bits', memberBytes({ routes: ['10.0.0.1/8'] }), 'value'],
@@ -157,8 +179,13 @@ t.test('what is refused, and why', async (t) => {
   for (const [what, bytes, reason] of rows) t.equal(decodeRecord(bytes), reason, what)
 })
 
-function subnet(vni: number, gateway = '10.1.0.1'): string {
-  return JSON.stringify({ network: 'n1', vni, cidr: '10.1.0.0/16', gateway })
+function subnet(fields: object = {}): string {
+  const value = { network: 'n1', vni: 7, cidr: '10.1.0.0/16', gateway: '10.1.0.1', ...fields }
+  return JSON.stringify(value)
+}
+
+function networkOf(claimedAt: number): string {
+  return JSON.stringify({ ...network('blue'), claimedAt })
 }
 
 function memberBytes(fields: object): Uint8Array {
@@ -176,7 +203,8 @@ t.test('what a newer version says is kept, and told on', async (t) => {
   const value = '{"name":"blue","mtu":null,"learning":[],"encrypted":true}'
   const extended = bytesOf({ value })
   t.ok(netdb.receive(extended)?.news)
-  t.strictSame(netdb.get('network', 'n1')?.value, network('blue'), 'we read what we know')
+  const known = { ...network('blue'), claimedAt: 0 }
+  t.strictSame(netdb.get('network', 'n1')?.value, known, 'we read what we know')
   t.equal(hex(netdb.stored.get('network/n1')!.held.encoded), hex(extended), 'and keep the rest')
 
   const unknown = bytesOf({ kind: 'vip', key: 'v1', value: '\u0001?' })
@@ -210,7 +238,7 @@ t.test(`any bytes are refused or taken, and nothing is thrown (seed ${SEED})`, a
     bytesOf({ kind: 'vip' }),
     memberBytes({}),
     endpointBytes({}),
-    written('h1', 9, 'subnet', '7', null).encoded,
+    written('h1', 9, 'subnet', 'n1/10.1.0.0/16', null).encoded,
     bytesOf({ kind: 'node', value: '{"expelled":false,"labels":{"__proto__":"x"}}' }),
   ]
   const netdb = new Netdb('h9', { everyonePresent: true, limits: { records: 500 } })

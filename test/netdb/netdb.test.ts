@@ -120,7 +120,7 @@ t.test('a fact is written, changed, removed', async (t) => {
     key: 'n1',
     owner: 'h1',
     version: { lamport: 2, writer: 'h1' },
-    value: network('blue'),
+    value: { ...network('blue'), claimedAt: 2 },
   })
   t.equal(netdb.find(recordName(record!)), record)
   t.equal(netdb.find('network/n2'), undefined)

@@ -3,6 +3,7 @@
 import type { Ipv4Address } from '../../src/net/ipv4-address.ts'
 import { macFromIpv4 } from '../../src/net/mac-address.ts'
 import { parseVni } from '../../src/net/vni.ts'
+import { network } from '../fixtures/records.ts'
 import type { Random } from '../fixtures/random.ts'
 import type { Cluster } from './cluster.ts'
 import type { Endpoint, SimulatedHost } from './simulated-host.ts'
@@ -121,7 +122,7 @@ const FAULTS: readonly Fault[] = [
         if (faults.random.once(3)) life.netdb.remove('network', key)
         else {
           const mtu = 1_000 + faults.random.below(400)
-          life.netdb.put('network', key, { name: key, mtu, learning: [] })
+          life.netdb.put('network', key, { ...network(key), mtu })
         }
       }),
   },
