@@ -53,8 +53,8 @@ export const GOSSIP_SETTINGS: GossipSettings = {
   deadProbes: 2,
   // Lifeguard's S: timeouts grow by up to 1 + 8 times.
   maxAwareness: 8,
-  // Suspicion lasts from max to min, the more members confirm it, each times max(1, log10 n). A pause of 1 s ends within
-  // pingless 450 + 1,000 ms, and a crash is seen by all after about 170 + 450 + 1,000 ms.
+  // Suspicion lasts from max to min, the more members confirm it, each times max(1, log10 n). A crash is seen by all after
+  // about 125 + 450 + 1,000 ms; a pause of 1 s is over 450 ms before that, which are four chases: time to refute.
   suspicionMinMs: 1_000,
   suspicionMaxMs: 2_000,
   // At most n - 2: without the suspect and the first accuser.
