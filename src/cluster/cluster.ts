@@ -32,6 +32,8 @@ export interface ClusterOptions {
   readonly address: Address
   readonly state: StateFile
   readonly netdb: Netdb
+  /** What this host discarded because it was away for more than a day comes back; null: nothing was discarded. */
+  readonly restoreRecords: (() => void) | null
   readonly clock: Clock
   readonly log: Logger
   /** Another member passes an API request on. */
@@ -57,8 +59,11 @@ export interface JoinLine {
 
 /** About as long as it takes to notice that a host is down. */
 const TRUST_MS = 2_000
-/** Between two attempts to find anybody that was remembered. */
+/** By then whoever is up has told what it knows. */
+const RECORDS_MS = 5_000
+/** Between two attempts to find those that were remembered: at first, and in the end. */
 const RETRY_MS = 1_000
+const SELDOM_MS = 60_000
 /** Peers that are remembered: enough that one of them is up. */
 const MOST_PEERS = 64
 const API_TIMEOUT_MS = 2_000
@@ -69,6 +74,8 @@ export class Cluster {
   #engine: Engine | null = null
   /** What opens the door while this host is only about to join: its token. */
   #joining: JoinDoor | null = null
+  /** Those that this host knew when it ended: what it remembers meanwhile may be less. */
+  #remembered: readonly KnownPeer[] = []
   #retry: Timer | null = null
   #unfollow: (() => void) | null = null
 
@@ -117,10 +124,12 @@ export class Cluster {
   async resume(): Promise<void> {
     const { membership } = this.#options.state.state
     if (membership === null) return
+    this.#remembered = this.#options.state.state.peers
     const engine = await this.#open()
     this.#trustRemembered()
     await this.#begin(engine, membership)
     this.#findRemembered()
+    this.#awaitRecords()
   }
 
   /** Says goodbye and forgets the cluster. Endpoints must be gone. */
@@ -347,8 +356,8 @@ export class Cluster {
    * spoke to, instead of losing them until their hosts have been met again.
    */
   #trustRemembered(): void {
-    const { netdb, state, clock } = this.#options
-    const { peers } = state.state
+    const { netdb, clock } = this.#options
+    const peers = this.#remembered
     for (const { id } of peers) netdb.setPresent(id, true)
     clock.setTimeout(() => {
       const met = new Set(this.others().map(({ id }) => id))
@@ -356,20 +365,37 @@ export class Cluster {
     }, TRUST_MS)
   }
 
-  /** Until somebody answers: all hosts may have been down together, and come back one by one. */
-  #findRemembered(): void {
+  /**
+   * A host that was away for a day has discarded what is shared, for the others to tell it anew. If all were away, as a lab over
+   * the weekend, nobody tells: a living cluster has at least its join secret.
+   */
+  #awaitRecords(): void {
+    const { restoreRecords, netdb, clock, log } = this.#options
+    if (restoreRecords === null) return
+    clock.setTimeout(() => {
+      if (this.#engine === null || netdb.get('cluster', 'join-secret') !== undefined) return
+      log.info({}, 'all hosts were away for more than a day: what they shared before holds again')
+      restoreRecords()
+    }, RECORDS_MS)
+  }
+
+  /**
+   * Asks those that were remembered until each of them is known as a member: all hosts may have been down together and come
+   * back one by one, or in islands that know nothing of each other. Ever more seldom: some never come back.
+   */
+  #findRemembered(delayMs = RETRY_MS): void {
     const engine = this.#engine
-    const { peers } = this.#options.state.state
-    if (engine === null || peers.length === 0) return
-    void engine.meet(peers.map(peerOf)).then(async (answered) => {
+    if (engine === null) return
+    const known = new Set(engine.gossip.members().map(({ id }) => id))
+    const strangers = this.#remembered.filter(({ id }) => !known.has(id))
+    if (strangers.length === 0) return
+    void engine.meet(strangers.map(peerOf)).then(async (answered) => {
       if (this.#engine !== engine) return
-      if (answered > 0) {
-        await engine.refresh()
-        return
-      }
-      this.#retry = this.#options.clock.setTimeout(() => {
-        this.#findRemembered()
-      }, RETRY_MS)
+      if (answered > 0) await engine.refresh()
+      const { clock } = this.#options
+      this.#retry = clock.setTimeout(() => {
+        this.#findRemembered(Math.min(2 * delayMs, SELDOM_MS))
+      }, delayMs)
     })
   }
 

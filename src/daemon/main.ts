@@ -96,6 +96,7 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
     address: { ip: underlay.address, port: config.gossipPort },
     state,
     netdb,
+    restoreRecords: records.restore,
     clock: systemClock,
     log,
     onApi: (stream) => {

@@ -5,18 +5,22 @@ import { systemClock } from '../clock.ts'
 import { RecordsFile } from '../cluster/records-file.ts'
 import { StateFile } from '../cluster/state-file.ts'
 import { messageOf } from '../errors.ts'
-import { encodeSnapshot, loadSnapshot } from '../netdb/snapshot.ts'
+import { encodeSnapshot, isLongAway, loadSnapshot } from '../netdb/snapshot.ts'
 import { Netdb } from '../netdb/table.ts'
 import type { Logger } from '../log.ts'
 
 /** How often what has become too old is looked for. */
 const AGING_MS = 60_000
+/** And how often all is written though nothing has changed: the file tells until when this host was there. */
+const AGINGS_PER_WRITE = 60
 
 export interface Records {
   readonly state: StateFile
   /** Adopting: the sandboxes' endpoints are to be put, then ready() called. */
   readonly netdb: Netdb
   readonly file: RecordsFile
+  /** Takes back what was discarded because this host was away for long: when all were. null: nothing was discarded. */
+  readonly restore: (() => void) | null
   readonly close: () => Promise<void>
 }
 
@@ -42,13 +46,15 @@ export async function openRecords(directory: string, log: Logger): Promise<Recor
       log.error({}, `the records cannot be written down: ${messageOf(error)}`)
     },
   })
-  await load(netdb, file, state, log)
+  const restore = await load(netdb, file, state, log)
   const unwatch = netdb.watch(() => {
     file.changed()
   })
+  let agings = 0
   let aging = systemClock.setTimeout(age, AGING_MS)
   function age(): void {
     netdb.dropAged()
+    if (++agings % AGINGS_PER_WRITE === 0) file.changed()
     aging = systemClock.setTimeout(age, AGING_MS)
   }
   const close = async (): Promise<void> => {
@@ -57,17 +63,28 @@ export async function openRecords(directory: string, log: Logger): Promise<Recor
     // A host without a cluster has told nobody, and nobody tells it: the sandboxes' specs are enough.
     await (state.state.membership === null ? file.remove() : file.close())
   }
-  return { state, netdb, file, close }
+  return { state, netdb, file, restore, close }
 }
 
-async function load(netdb: Netdb, file: RecordsFile, state: StateFile, log: Logger): Promise<void> {
-  if (state.state.membership === null) return
+/** Gives Records.restore. */
+async function load(
+  netdb: Netdb,
+  file: RecordsFile,
+  state: StateFile,
+  log: Logger,
+): Promise<(() => void) | null> {
+  if (state.state.membership === null) return null
   const bytes = await file.read()
-  if (bytes === null) return
-  const problem = loadSnapshot(netdb, bytes, systemClock.wallMs())
-  if (problem === null) return
+  if (bytes === null) return null
+  const wallMs = systemClock.wallMs()
+  const problem = loadSnapshot(netdb, bytes, wallMs)
+  if (problem === null) {
+    if (!isLongAway(bytes, wallMs)) return null
+    return () => void loadSnapshot(netdb, bytes, wallMs, 'all')
+  }
   log.error(
     {},
     `the records of the last time cannot be used (${problem}); the other hosts have them`,
   )
+  return null
 }

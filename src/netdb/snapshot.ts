@@ -34,13 +34,29 @@ export function encodeSnapshot(netdb: Netdb, wallMs: number): Uint8Array {
   return Buffer.concat([body, hashOf(body)])
 }
 
-/**
- * Puts what was saved into a netdb that is adopting. null, or what is wrong with it: then nothing was loaded.
- *
- * A host that was away for more than a day brings only what it owns itself: what others have removed meanwhile nobody may
- * remember any more, and it would come back.
- */
-export function loadSnapshot(netdb: Netdb, bytes: Uint8Array, wallMs: number): string | null {
+/** How much of a snapshot that is older than a day is loaded. */
+export type Trust =
+  /** What the host owns itself: what others have removed meanwhile nobody may remember any more, and it would come back. */
+  | 'own'
+  /** All of it: the others were away as long. */
+  | 'all'
+
+/** Whether the host was away for so long that it matters how much is trusted. */
+export function isLongAway(bytes: Uint8Array, wallMs: number): boolean {
+  return bytes.length >= HEADER_BYTES && awayMsOf(Buffer.from(bytes), wallMs) >= ABSENCE_LIMIT_MS
+}
+
+function awayMsOf(snapshot: Buffer, wallMs: number): number {
+  return Math.max(0, wallMs - Number(snapshot.readBigUInt64BE(15)))
+}
+
+/** Puts what was saved into a netdb that is adopting. null, or what is wrong with it: then nothing was loaded. */
+export function loadSnapshot(
+  netdb: Netdb,
+  bytes: Uint8Array,
+  wallMs: number,
+  trust: Trust = 'own',
+): string | null {
   const snapshot = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
   if (snapshot.length < HEADER_BYTES + HASH_BYTES) return `it has only ${snapshot.length} bytes`
   const body = snapshot.subarray(0, -HASH_BYTES)
@@ -50,7 +66,8 @@ export function loadSnapshot(netdb: Netdb, bytes: Uint8Array, wallMs: number): s
   if (!hashOf(body).equals(snapshot.subarray(-HASH_BYTES))) return 'its checksum is wrong'
   const lamport = Number(body.readBigUInt64BE(7))
   if (!Number.isSafeInteger(lamport)) return 'its Lamport time is none'
-  const awayMs = Math.max(0, wallMs - Number(body.readBigUInt64BE(15)))
+  const awayMs = awayMsOf(body, wallMs)
+  const all = trust === 'all' || awayMs < ABSENCE_LIMIT_MS
 
   const records: { ageMs: number; encoded: Uint8Array }[] = []
   let at = HEADER_BYTES
@@ -61,14 +78,13 @@ export function loadSnapshot(netdb: Netdb, bytes: Uint8Array, wallMs: number): s
     const encoded = body.subarray(at + 6, end)
     const envelope = end > body.length ? 'cut' : readEnvelope(encoded)
     if (typeof envelope === 'string') return `record ${records.length + 1} is ${envelope}`
-    if (awayMs < ABSENCE_LIMIT_MS || (envelope.owned && envelope.owner === netdb.self))
+    if (all || (envelope.owned && envelope.owner === netdb.self))
       records.push({ ageMs: ageMs + awayMs, encoded })
     at = end
   }
   // The count is of those that were saved; who was away too long leaves some out.
   const count = body.readUInt32BE(23)
-  if (awayMs < ABSENCE_LIMIT_MS && count !== records.length)
-    return `it has ${records.length} of ${count} records`
+  if (all && count !== records.length) return `it has ${records.length} of ${count} records`
   netdb.resumeAt(lamport + RESUME_LEAP)
   for (const { ageMs, encoded } of records) netdb.receive(encoded, ageMs)
   return null

@@ -2,7 +2,7 @@
 
 import t from 'tap'
 import { recordName } from '../../src/netdb/record.ts'
-import { RESUME_LEAP, encodeSnapshot, loadSnapshot } from '../../src/netdb/snapshot.ts'
+import { RESUME_LEAP, encodeSnapshot, isLongAway, loadSnapshot } from '../../src/netdb/snapshot.ts'
 import { type Change, Netdb, type NetdbOptions } from '../../src/netdb/table.ts'
 import { Random, SEED } from '../fixtures/random.ts'
 import {
@@ -314,10 +314,14 @@ t.test('a snapshot brings back the table, and nothing that is not whole', async 
   netdb.merge(written('h2', 40, 'endpoint', 'a', endpoint(1)))
   clock.runFor(HOUR_MS)
   const saved = encodeSnapshot(netdb, 1_000_000)
-  const load = (bytes: Uint8Array, wallMs: number): { problem: string | null; netdb: Netdb } => {
+  const load = (
+    bytes: Uint8Array,
+    wallMs: number,
+    trust?: 'own' | 'all',
+  ): { problem: string | null; netdb: Netdb } => {
     const fresh = clocked('h1', { adopting: true })
     fresh.clock.runFor(5)
-    return { problem: loadSnapshot(fresh.netdb, bytes, wallMs), netdb: fresh.netdb }
+    return { problem: loadSnapshot(fresh.netdb, bytes, wallMs, trust), netdb: fresh.netdb }
   }
   const loaded = load(saved, 1_000_000 + HOUR_MS)
   t.equal(loaded.problem, null)
@@ -333,6 +337,15 @@ t.test('a snapshot brings back the table, and nothing that is not whole', async 
   const late = load(saved, 1_000_000 + 25 * HOUR_MS)
   t.equal(late.problem, null)
   t.equal(late.netdb.stored.count, 0, 'after more than a day what was shared is discarded')
+  t.notOk(isLongAway(saved, 1_000_000 + 23 * HOUR_MS))
+  t.ok(isLongAway(saved, 1_000_000 + 25 * HOUR_MS))
+  const together = load(saved, 1_000_000 + 25 * HOUR_MS, 'all')
+  t.equal(together.problem, null)
+  t.strictSame(
+    together.netdb.list('network').map(({ key }) => key),
+    ['n1'],
+    'unless the others were away as long',
+  )
 
   const random = new Random()
   const flipped = (at: number): Uint8Array => saved.map((byte, i) => (i === at ? byte ^ 1 : byte))

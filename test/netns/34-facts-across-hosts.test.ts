@@ -6,6 +6,8 @@
 //
 // Short here; scripts/soak-moves moves an address 1,000 times.
 
+import { createHash } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { eventually } from '../fixtures/commands.ts'
@@ -36,6 +38,9 @@ inLab('facts across hosts', 3, async (t, lab) => {
   )
   await t.test('all daemons are killed at once, and everything comes back', (t) =>
     killedTogether(t, lab, sandboxes),
+  )
+  await t.test('all hosts were off for two days: what they shared holds again', (t) =>
+    awayTogether(t, lab),
   )
 })
 
@@ -183,4 +188,28 @@ async function killedTogether(t: Test, lab: Lab, sandboxes: readonly Sandbox[]):
   t.pass('every sandbox reaches every other')
   await eventually(async () => (await digests(lab)).size === 1, PATIENCE_MS)
   t.pass('the tables are equal')
+}
+
+async function awayTogether(t: Test, lab: Lab): Promise<void> {
+  await Promise.all(HOSTS.map((host) => lab.lab('kill', host)))
+  for (const host of HOSTS) setBack(`${lab.directories(host).stateDir}/records.bin`, 48)
+  await Promise.all(HOSTS.map((host) => lab.lab('restart', host)))
+  // Whoever was not away would have told them by then.
+  const line = 'all hosts were away for more than a day: what they shared before holds again'
+  await eventually(() => HOSTS.some((host) => lab.daemonLog(host).includes(line)), PATIENCE_MS)
+  await eventually(async () => (await digests(lab)).size === 1, PATIENCE_MS)
+  t.pass('the tables are equal')
+  const { token, address } = await lab.client('h2').joinToken(true)
+  await lab.weftOk('h3', 'leave', '--force')
+  await lab.weftOk('h3', 'join', '--token', token, address)
+  t.pass('and the cluster is one')
+}
+
+/** As if the host had written it so long ago (src/netdb/snapshot.ts). */
+function setBack(path: string, hours: number): void {
+  const bytes = readFileSync(path)
+  const body = bytes.subarray(0, -32)
+  body.writeBigUInt64BE(body.readBigUInt64BE(15) - BigInt(hours * 3_600_000), 15)
+  createHash('sha256').update(body).digest().copy(bytes, body.length)
+  writeFileSync(path, bytes)
 }
