@@ -16,6 +16,7 @@ const HTTP_STATUS = {
   address_in_use: 409,
   mac_in_use: 409,
   interface_in_use: 409,
+  network_in_use: 409,
   no_address: 409,
   not_running: 409,
   already_running: 409,

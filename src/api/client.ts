@@ -18,6 +18,12 @@ import type {
   RotatedKeys,
   SetAddress,
 } from './cluster-types.ts'
+import type {
+  CreateNetwork,
+  CreatedNetwork,
+  NetworkInspect,
+  NetworkSummary,
+} from './network-types.ts'
 import {
   type CounterRow,
   type CreateSandbox,
@@ -177,6 +183,23 @@ export class ApiClient {
 
   async removeNode(name: string, force: boolean): Promise<void> {
     await this.delete(`/v1/nodes/${encodeURIComponent(name)}${force ? '?force=1' : ''}`)
+  }
+
+  async createNetwork(body: CreateNetwork): Promise<CreatedNetwork> {
+    return (await this.post('/v1/networks', body)) as CreatedNetwork
+  }
+
+  /** `all`: also those that this host neither made nor uses. */
+  async listNetworks(all: boolean): Promise<NetworkSummary[]> {
+    return (await this.get(`/v1/networks${all ? '?all=1' : ''}`)) as NetworkSummary[]
+  }
+
+  async inspectNetwork(name: string): Promise<NetworkInspect> {
+    return (await this.get(networkPath(name))) as NetworkInspect
+  }
+
+  async removeNetwork(name: string): Promise<void> {
+    await this.delete(networkPath(name))
   }
 
   /** Ends every sandbox, then the daemon. */
@@ -351,6 +374,10 @@ export class ApiClient {
 
 function sandboxPath(name: string): string {
   return `/v1/sandboxes/${encodeURIComponent(name)}`
+}
+
+function networkPath(name: string): string {
+  return `/v1/networks/${encodeURIComponent(name)}`
 }
 
 function objectIn(value: unknown, key: string): Record<string, unknown> | undefined {

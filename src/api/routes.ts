@@ -11,11 +11,13 @@ import type { Netdb } from '../netdb/table.ts'
 import { formatCidr } from '../net/cidr.ts'
 import type { Controller } from '../network/controller.ts'
 import type { Endpoints } from '../network/endpoints.ts'
+import type { Networks } from '../network/networks.ts'
 import { kernelTapDrops } from '../network/sandbox.ts'
 import { followLog, readLog } from '../sandbox/output-log.ts'
 import { VERSION } from '../version.ts'
 import { type ClusterVerbs, registerCluster } from './cluster-routes.ts'
 import { FORWARDED_HEADER } from './cluster-types.ts'
+import { registerNetworks } from './network-routes.ts'
 import { type OpenApi, forwardRequest, forwardUpgrade, pathFor } from './forward.ts'
 import { type OtherHost, type OtherHosts, type Place, locate, otherHosts } from './locate.ts'
 import { parseCreate, parseExec, parseSignal } from './schemas.ts'
@@ -40,6 +42,7 @@ export interface RoutesOptions {
   readonly programmer: Programmer
   readonly dataplane: Dataplane
   readonly endpoints: Endpoints
+  readonly networks: Networks
   readonly controller: Controller
   readonly factsStatus: () => Status['facts']
   readonly cluster: Cluster
@@ -150,6 +153,7 @@ export class Routes {
       return await reply.code(204).send()
     })
     registerCluster(http, cluster, verbs)
+    registerNetworks(http, this.#options)
   }
 
   /** The stream that an upgrade request asks for: of an init here, or of another host's daemon. */

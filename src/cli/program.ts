@@ -19,6 +19,7 @@ import { registerLab } from './commands/lab.ts'
 import { registerLeave } from './commands/leave.ts'
 import { registerLogs } from './commands/logs.ts'
 import { registerNeigh } from './commands/neigh.ts'
+import { registerNetwork } from './commands/network.ts'
 import { registerNode } from './commands/node.ts'
 import { registerPs } from './commands/ps.ts'
 import { registerRm } from './commands/rm.ts'
@@ -104,6 +105,7 @@ export function buildProgram(cli: Cli): Command {
   registerJoinToken(program, cli)
   registerLeave(program, cli)
   registerNode(program, cli)
+  registerNetwork(program, cli)
   program.commandsGroup('Looking in:')
   registerStatus(program, cli)
   registerFdb(program, cli)

@@ -1,5 +1,6 @@
 // The daemon: composition root. Puts the parts together in order, and takes them apart in reverse.
 
+import { randomBytes } from 'node:crypto'
 import { mkdir, rmdir } from 'node:fs/promises'
 import { ApiServer } from '../api/server.ts'
 import { Routes } from '../api/routes.ts'
@@ -11,10 +12,11 @@ import { WeftError } from '../errors.ts'
 import type { Facts } from '../facts/facts.ts'
 import { requireAbilities } from '../linux/abilities.ts'
 import { type Logger, openLog } from '../log.ts'
-import { type UnderlayInterface, hostRoutes, udpPortHolder } from '../linux/underlay.ts'
-import type { MemberValue } from '../netdb/record.ts'
+import { type UnderlayInterface, udpPortHolder } from '../linux/underlay.ts'
+import { parseCidr } from '../net/cidr.ts'
 import { Controller } from '../network/controller.ts'
 import { Endpoints } from '../network/endpoints.ts'
+import { Networks } from '../network/networks.ts'
 import type { Netdb } from '../netdb/table.ts'
 import { listInits } from '../sandbox/spawn-init.ts'
 import { VERSION } from '../version.ts'
@@ -23,13 +25,12 @@ import { type Config, loadConfig } from './config.ts'
 import { EndRequests } from './end-requests.ts'
 import { takeLock } from './lock.ts'
 import { NetworkFacts, readUsable } from './network-facts.ts'
+import { peersOf } from './peers.ts'
 import { openRecords } from './records.ts'
+import { describeSelf, underlayRoutes } from './self-record.ts'
 
 /** Outer IPv4 (20), UDP (8), VXLAN (8) and the inner Ethernet header (14): RFC 7348 section 5. */
 const ENCAPSULATION_BYTES = 50
-
-/** Of a host that routes more, the others know the first: a record has 1,100 bytes. */
-const MOST_ROUTES = 32
 
 /** Steps that take back what was done, the last one first. */
 type Undo = (() => void | Promise<void>)[]
@@ -107,6 +108,15 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
       requests.requestSoon('anew')
     },
   })
+  const peers = peersOf(cluster, systemClock, state.state.peers.length > 0)
+  const networks = new Networks({
+    netdb,
+    peers,
+    clock: systemClock,
+    randomBytes,
+    ownRoutes: async () =>
+      (await underlayRoutes()).map(({ prefix }) => ({ member: name, cidr: parseCidr(prefix) })),
+  })
   const endpoints = new Endpoints({
     netdb,
     dataplane,
@@ -130,7 +140,7 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
     controller.close()
   })
   await controller.adoptAll()
-  netdb.put('member', self, await describeSelf(config, underlay))
+  undo.push(await describeSelf(netdb, systemClock, config, underlay))
   netdb.ready()
   dataplane.run()
   networkFacts?.follow()
@@ -149,6 +159,7 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
       programmer,
       dataplane,
       endpoints,
+      networks,
       controller,
       factsStatus: () => networkFacts?.status() ?? null,
       cluster,
@@ -197,25 +208,6 @@ function factsInForce(
   if (path === undefined || facts === undefined) return undefined
   const inUse = (networkId: string): boolean => programmer.isActive(networkId)
   return new NetworkFacts({ path, self, netdb, log, inUse }, facts)
-}
-
-/** What the others are to know of this host. */
-async function describeSelf(
-  { name, vxlanPort }: Config,
-  { address, mtuBytes }: UnderlayInterface,
-): Promise<MemberValue> {
-  const routes = (await hostRoutes())
-    // Every link has a link-local prefix, and our own interfaces route into the overlay itself.
-    .filter(({ prefix, device }) => !prefix.startsWith('fe80:') && !/^weft[0-9]+$/.test(device))
-    .map(({ prefix }) => prefix)
-  return {
-    name,
-    vtep: address,
-    vxlanPort,
-    version: VERSION,
-    underlayMtuBytes: mtuBytes,
-    routes: [...new Set(routes)].slice(0, MOST_ROUTES),
-  }
 }
 
 /** Endpoints of a host that is in no cluster would be known to nobody. */

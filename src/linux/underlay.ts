@@ -1,4 +1,4 @@
-// What the kernel knows of the underlay: local addresses, routes, and who holds a UDP port.
+// What the kernel knows of the underlay: local addresses, default routes, and who holds a UDP port.
 
 import { readFile, readdir, readlink } from 'node:fs/promises'
 import { z } from 'zod'
@@ -51,28 +51,6 @@ export async function defaultRouteDevices(): Promise<string[]> {
   return DEFAULT_ROUTES.parse(JSON.parse(stdout || '[]'))
     .toSorted((a, b) => (a.metric ?? 0) - (b.metric ?? 0))
     .flatMap(({ dev }) => (dev === undefined ? [] : [dev]))
-}
-
-export interface HostRoute {
-  /** `10.0.0.0/8`, or a single address. */
-  readonly prefix: string
-  readonly device: string
-}
-
-const ROUTES = z.array(
-  z.object({ dst: z.string(), dev: z.string().optional(), type: z.string().optional() }),
-)
-
-/** The host's routes of both families, without default routes. */
-export async function hostRoutes(): Promise<HostRoute[]> {
-  const [v4, v6] = await Promise.all([
-    run('ip', ['-j', '-4', 'route', 'show', 'table', 'main']),
-    run('ip', ['-j', '-6', 'route', 'show', 'table', 'main']),
-  ])
-  return [v4, v6]
-    .flatMap(({ stdout }) => ROUTES.parse(JSON.parse(stdout || '[]')))
-    .filter(({ dst }) => dst !== 'default')
-    .map(({ dst, dev }) => ({ prefix: dst, device: dev ?? 'no device' }))
 }
 
 /**
