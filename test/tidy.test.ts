@@ -38,13 +38,27 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   sandbox: ['linux', 'net'],
   // Endpoints and sandboxes of this host: where kernel, data plane and records are brought together.
   network: ['dataplane', 'facts', 'ipam', 'linux', 'net', 'netdb', 'sandbox'],
+  // Looks at what the others have made, and changes nothing but rows that are wrong. How hosts are asked is handed in.
+  doctor: ['cluster', 'dataplane', 'gossip', 'linux', 'net', 'netdb', 'sandbox'],
   // Requests → verbs of network and reads of the tables. Its client half needs only its own types.
-  api: ['cluster', 'dataplane', 'facts', 'gossip', 'linux', 'net', 'netdb', 'network', 'sandbox'],
+  api: [
+    'cluster',
+    'dataplane',
+    'doctor',
+    'facts',
+    'gossip',
+    'linux',
+    'net',
+    'netdb',
+    'network',
+    'sandbox',
+  ],
   // The composition root: makes everything and hands it to each other.
   daemon: [
     'api',
     'cluster',
     'dataplane',
+    'doctor',
     'facts',
     'gossip',
     'linux',

@@ -18,6 +18,12 @@ Napi::Value Fail(Napi::Env env, const std::string& message, int code = 0) {
   return env.Undefined();
 }
 
+Napi::Array FromNumbers(Napi::Env env, const std::vector<uint32_t>& numbers) {
+  Napi::Array array = Napi::Array::New(env, numbers.size());
+  for (uint32_t i = 0; i < numbers.size(); i++) array.Set(i, numbers[i]);
+  return array;
+}
+
 }  // namespace
 
 Napi::Function DataplaneWrap::Define(Napi::Env env) {
@@ -36,6 +42,10 @@ Napi::Function DataplaneWrap::Define(Napi::Env env) {
                          InstanceMethod<&DataplaneWrap::Traffic>("traffic"),
                          InstanceMethod<&DataplaneWrap::FdbRows>("fdbRows"),
                          InstanceMethod<&DataplaneWrap::NeighbourRows>("neighbourRows"),
+                         InstanceMethod<&DataplaneWrap::NetworkRows>("networkRows"),
+                         InstanceMethod<&DataplaneWrap::PortRows>("portRows"),
+                         InstanceMethod<&DataplaneWrap::RouterRows>("routerRows"),
+                         InstanceMethod<&DataplaneWrap::VtepRows>("vtepRows"),
                          InstanceMethod<&DataplaneWrap::InjectFromPort>("injectFromPort"),
                          InstanceMethod<&DataplaneWrap::InjectFromUnderlay>("injectFromUnderlay"),
                      });
@@ -169,6 +179,77 @@ Napi::Value DataplaneWrap::NeighbourRows(const Napi::CallbackInfo& info) {
     object.Set("ip", FromIp(env, key.ip));
     object.Set("mac", FromMac(env, row.mac));
     object.Set("gateway", row.gateway);
+    object.Set("record", row.record);
+    rows.Set(rows.Length(), object);
+  });
+  return rows;
+}
+
+Napi::Value DataplaneWrap::NetworkRows(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Napi::Array rows = Napi::Array::New(env);
+  dataplane_->tables().networks.ForEach([&](const VniKey& key, const NetworkRow& row) {
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("vni", key.vni);
+    object.Set("record", row.record);
+    object.Set("router", row.router);
+    object.Set("mtu", row.mtu);
+    object.Set("gatewayMac", FromMac(env, row.gateway_mac));
+    object.Set("gateway4", FromIp(env, row.gateway4));
+    object.Set("gateway6", FromIp(env, row.gateway6));
+    object.Set("ports", FromNumbers(env, row.ports));
+    object.Set("vteps", FromNumbers(env, row.vteps));
+    object.Set("learning", FromNumbers(env, row.learning));
+    rows.Set(rows.Length(), object);
+  });
+  return rows;
+}
+
+Napi::Value DataplaneWrap::PortRows(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Napi::Array rows = Napi::Array::New(env);
+  dataplane_->tables().ports.ForEach([&](const PortKey& key, const PortRow& row) {
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("port", key.port);
+    object.Set("vni", row.vni);
+    object.Set("record", row.record);
+    rows.Set(rows.Length(), object);
+  });
+  return rows;
+}
+
+Napi::Value DataplaneWrap::RouterRows(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Napi::Array rows = Napi::Array::New(env);
+  dataplane_->tables().routers.ForEach([&](const RouterKey& key, const RouterRow& row) {
+    Napi::Array subnets = Napi::Array::New(env);
+    for (const RouterRow::Subnet& subnet : row.subnets) {
+      Napi::Object object = Napi::Object::New(env);
+      object.Set("prefix", FromIp(env, subnet.prefix));
+      object.Set("bits", subnet.bits);
+      object.Set("vni", subnet.vni);
+      subnets.Set(subnets.Length(), object);
+    }
+    Napi::Array addresses = Napi::Array::New(env);
+    for (const IpAddress& address : row.addresses) {
+      addresses.Set(addresses.Length(), FromIp(env, address));
+    }
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("router", key.router);
+    object.Set("record", row.record);
+    object.Set("subnets", subnets);
+    object.Set("addresses", addresses);
+    rows.Set(rows.Length(), object);
+  });
+  return rows;
+}
+
+Napi::Value DataplaneWrap::VtepRows(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Napi::Array rows = Napi::Array::New(env);
+  dataplane_->tables().vteps.ForEach([&](const VtepKey& key, const VtepRow& row) {
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("vtep", key.vtep);
     object.Set("record", row.record);
     rows.Set(rows.Length(), object);
   });

@@ -35,6 +35,10 @@ class DataplaneWrap : public Napi::ObjectWrap<DataplaneWrap> {
   Napi::Value Traffic(const Napi::CallbackInfo& info);
   Napi::Value FdbRows(const Napi::CallbackInfo& info);
   Napi::Value NeighbourRows(const Napi::CallbackInfo& info);
+  Napi::Value NetworkRows(const Napi::CallbackInfo& info);
+  Napi::Value PortRows(const Napi::CallbackInfo& info);
+  Napi::Value RouterRows(const Napi::CallbackInfo& info);
+  Napi::Value VtepRows(const Napi::CallbackInfo& info);
   Napi::Value InjectFromPort(const Napi::CallbackInfo& info);
   Napi::Value InjectFromUnderlay(const Napi::CallbackInfo& info);
 

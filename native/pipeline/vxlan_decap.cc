@@ -19,7 +19,9 @@ Verdict Decapsulate(Passage* passage, VtepAddress source, Frame* frame) {
   passage->network = passage->tables.networks.Find({passage->vni});
   // A row without ports is there for routing into that VNI; no endpoint of this host is on it.
   if (passage->network == nullptr || passage->network->ports.empty()) {
-    return Verdict::Drop(Counter::drop_unknown_vni);
+    // No network has VNI 0: what a doctor sends with it is told apart from what is sent in vain.
+    return Verdict::Drop(passage->vni == 0 ? Counter::drop_doctor_probe
+                                           : Counter::drop_unknown_vni);
   }
   passage->trail.Note(TableId::kNetwork, passage->network->record);
   frame->Strip(sizeof(VxlanHeader));

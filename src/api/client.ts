@@ -24,6 +24,7 @@ import type {
   NetworkInspect,
   NetworkSummary,
 } from './network-types.ts'
+import type { Repaired, Report } from './doctor-types.ts'
 import {
   type CounterRow,
   type CreateSandbox,
@@ -55,6 +56,7 @@ export interface RequestOptions {
 type Headers = Readonly<Record<string, string>>
 
 const DEFAULT_TIMEOUT_MS = 60_000
+const EXAMINE_MS = 300_000
 
 /** An error's answer is one line; what is longer is not one of ours. */
 const LONGEST_ERROR_BYTES = 64 * 1024
@@ -144,6 +146,15 @@ export class ApiClient {
 
   async neighbours(): Promise<NeighbourRow[]> {
     return (await this.get('/v1/neighbours')) as NeighbourRow[]
+  }
+
+  /** Looks at every host of the cluster: takes seconds, more with hosts that do not answer. */
+  async examine(): Promise<Report> {
+    return (await this.get('/v1/doctor', { timeoutMs: EXAMINE_MS })) as Report
+  }
+
+  async repair(): Promise<Repaired> {
+    return (await this.post('/v1/doctor/repair', undefined)) as Repaired
   }
 
   async setAddress(body: SetAddress): Promise<AddressChange> {

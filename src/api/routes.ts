@@ -6,6 +6,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Cluster } from '../cluster/cluster.ts'
 import { COUNTERS, type Dataplane } from '../dataplane/binding.ts'
 import type { Programmer } from '../dataplane/programmer.ts'
+import type { Doctor } from '../doctor/doctor.ts'
 import { WeftError } from '../errors.ts'
 import type { Netdb } from '../netdb/table.ts'
 import { formatCidr } from '../net/cidr.ts'
@@ -17,10 +18,12 @@ import { followLog, readLog } from '../sandbox/output-log.ts'
 import { VERSION } from '../version.ts'
 import { type ClusterVerbs, registerCluster } from './cluster-routes.ts'
 import { FORWARDED_HEADER } from './cluster-types.ts'
-import { registerNetworks } from './network-routes.ts'
+import { registerDoctor } from './doctor-routes.ts'
 import { type OpenApi, forwardRequest, forwardUpgrade, pathFor } from './forward.ts'
 import { type OtherHost, type OtherHosts, type Place, locate, otherHosts } from './locate.ts'
+import { registerNetworks } from './network-routes.ts'
 import { parseCreate, parseExec, parseSignal } from './schemas.ts'
+import { registerTestHooks } from './test-hooks.ts'
 import {
   type CounterRow,
   EXEC_HEADER,
@@ -46,6 +49,7 @@ export interface RoutesOptions {
   readonly controller: Controller
   readonly factsStatus: () => Status['facts']
   readonly cluster: Cluster
+  readonly doctor: Doctor
   readonly verbs: DaemonVerbs
 }
 
@@ -77,7 +81,7 @@ export class Routes {
   }
 
   register(http: FastifyInstance): void {
-    const { controller, host, programmer, dataplane, netdb, cluster, verbs } = this.#options
+    const { controller, host, programmer, dataplane, netdb, cluster, doctor, verbs } = this.#options
     const recordOf = (number: number) => programmer.recordOf(number)
 
     http.get(
@@ -154,6 +158,8 @@ export class Routes {
     })
     registerCluster(http, cluster, verbs)
     registerNetworks(http, this.#options)
+    registerDoctor(http, doctor)
+    registerTestHooks(http, dataplane)
   }
 
   /** The stream that an upgrade request asks for: of an init here, or of another host's daemon. */

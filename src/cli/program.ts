@@ -8,6 +8,7 @@ import { registerAttach } from './commands/attach.ts'
 import { registerBench } from './commands/bench.ts'
 import { registerDaemon } from './commands/daemon.ts'
 import { registerDetach } from './commands/detach.ts'
+import { registerDoctor } from './commands/doctor.ts'
 import { registerDown } from './commands/down.ts'
 import { registerExec } from './commands/exec.ts'
 import { registerFdb } from './commands/fdb.ts'
@@ -110,6 +111,7 @@ export function buildProgram(cli: Cli): Command {
   registerStatus(program, cli)
   registerFdb(program, cli)
   registerNeigh(program, cli)
+  registerDoctor(program, cli)
   registerVersion(program, cli)
   program.commandsGroup('Hosts:')
   registerDaemon(program)

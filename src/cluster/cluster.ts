@@ -10,7 +10,13 @@ import type { Duplex } from 'node:stream'
 import type { Clock, Timer } from '../clock.ts'
 import { WeftError, messageOf } from '../errors.ts'
 import type { GossipEvent } from '../gossip/event.ts'
-import { type Address, type MemberId, type MemberState, isPresent } from '../gossip/member.ts'
+import {
+  type Address,
+  type MemberId,
+  type MemberState,
+  type Peer,
+  isPresent,
+} from '../gossip/member.ts'
 import type { Logger } from '../log.ts'
 import type { Hash } from '../netdb/hash.ts'
 import type { Netdb } from '../netdb/table.ts'
@@ -269,6 +275,26 @@ export class Cluster {
       throw new WeftError('unavailable', `host ${name} is not up; see weft node ls`)
     }
     return await this.#engine.openApi(to, API_TIMEOUT_MS)
+  }
+
+  /**
+   * The same to a member that may be down: whether it can be reached is the question.
+   *
+   * @throws WeftError unavailable, not_in_cluster
+   */
+  async openApiAnyway(to: Peer): Promise<Duplex> {
+    this.requireSome()
+    return await (this.#engine as Engine).openApi(to, API_TIMEOUT_MS)
+  }
+
+  /** Sends a member a datagram that it answers. */
+  greet(member: MemberId): void {
+    this.#engine?.gossip.greet(member)
+  }
+
+  /** How long ago a datagram came from that member; null: none has. */
+  heardAgoMs(member: MemberId): number | null {
+    return this.#engine?.heardAgoMs(member) ?? null
   }
 
   counters(): Record<string, number> {

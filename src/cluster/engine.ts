@@ -140,6 +140,11 @@ export class Engine {
     return await this.#transport.streams.openApi(to, timeoutMs)
   }
 
+  /** How long ago a datagram came from that member; null: none has. */
+  heardAgoMs(from: MemberId): number | null {
+    return this.#transport.heardAgoMs(from)
+  }
+
   /** Of gossip, replication and transport; names say which. */
   counters(): Record<string, number> {
     return {

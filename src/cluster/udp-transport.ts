@@ -9,6 +9,7 @@ import type { Clock } from '../clock.ts'
 import type { Address, MemberId, Peer } from '../gossip/member.ts'
 import { MAX_DATAGRAM_BYTES, type Transport, type TransportListener } from '../gossip/transport.ts'
 import type { Ipv4Address } from '../net/ipv4-address.ts'
+import { BoundedMap } from './bounded-map.ts'
 import type { Keyring } from './keyring.ts'
 import { Seal, type SealCounters } from './seal.ts'
 import { newSession } from './sealed-datagram.ts'
@@ -51,6 +52,8 @@ interface DatagramCounters {
   sendErrors: number
 }
 
+/** As many as seal.ts remembers. */
+const MAX_HEARD = 4096
 /** A burst of a large cluster's gossip while the process is busy; the kernel gives as much as net.core.rmem_max. */
 const RECEIVE_BUFFER_BYTES = 4 << 20
 
@@ -67,6 +70,8 @@ export class UdpTransport implements Transport {
     bytesOut: 0,
     sendErrors: 0,
   }
+  /** Member → when a datagram of its came last. */
+  readonly #heardAtMs = new BoundedMap<MemberId, number>(MAX_HEARD)
   #listener: TransportListener | null = null
   #closed = false
 
@@ -153,6 +158,12 @@ export class UdpTransport implements Transport {
     this.streams.request(to, body, timeoutMs, done)
   }
 
+  /** How long ago a datagram came from that member; null: none has. */
+  heardAgoMs(from: MemberId): number | null {
+    const atMs = this.#heardAtMs.get(from)
+    return atMs === undefined ? null : this.#options.clock.nowMs() - atMs
+  }
+
   counters(): TransportCounters {
     const streams = this.streams.counters
     return {
@@ -184,6 +195,7 @@ export class UdpTransport implements Transport {
     this.#counters.bytesIn += bytes.length
     const opened = this.#seal.open(bytes)
     if (opened === null) return
+    this.#heardAtMs.set(opened.from, this.#options.clock.nowMs())
     if (opened.answer !== null) this.#write(source, opened.answer)
     for (const { to, datagram } of opened.released) this.#write(to.address, datagram)
     if (opened.overtakenBy !== null) this.#options.onOvertaken(opened.overtakenBy)

@@ -19,6 +19,13 @@ const STATE_ROOT = '/var/lib/weft'
 /** Where iproute2 keeps the names of namespaces. */
 export const NETNS_DIR = '/run/netns'
 
+/** Where the hosts that are namespaces with a name keep theirs, a directory each. */
+export const NAMED_HOSTS = {
+  run: `${RUN_ROOT}/netns`,
+  state: `${STATE_ROOT}/netns`,
+  names: NETNS_DIR,
+} as const
+
 /** The kernel refuses unix socket paths over 107 bytes; the longest below a runDir is a sandbox's. */
 const LONGEST_NAME = 48
 

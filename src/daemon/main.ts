@@ -24,6 +24,7 @@ import { changeUnderlay, chooseUnderlay, forgetChoice } from './advertise.ts'
 import { type Config, loadConfig } from './config.ts'
 import { EndRequests } from './end-requests.ts'
 import { takeLock } from './lock.ts'
+import { makeDoctor } from './make-doctor.ts'
 import { NetworkFacts, readUsable } from './network-facts.ts'
 import { peersOf } from './peers.ts'
 import { openRecords } from './records.ts'
@@ -163,6 +164,16 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
       controller,
       factsStatus: () => networkFacts?.status() ?? null,
       cluster,
+      doctor: makeDoctor({
+        config,
+        underlay,
+        mtuBytes,
+        netdb,
+        programmer,
+        dataplane,
+        controller,
+        cluster,
+      }),
       verbs: {
         down: async () => {
           await controller.removeAll()

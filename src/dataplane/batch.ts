@@ -16,7 +16,7 @@ const TABLE_IDS = { network: 1, port: 2, fdb: 3, neighbour: 4, router: 5, vtep: 
 
 const UNSPECIFIED = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0)
 /** The first 96 bits of ::ffff:0:0/96, in which native keeps IPv4 addresses. */
-const V4_MAPPED_BITS = 96
+export const V4_MAPPED_BITS = 96
 
 /** The entry that puts a row; a batch is entries one after the other. */
 export function encodePut(row: Row): Uint8Array {

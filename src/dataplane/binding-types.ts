@@ -36,7 +36,39 @@ export interface NativeResult {
   readonly outputs: readonly NativeOutput[]
 }
 
-export interface NativeDataplane {
+/** The tables as they are in force. */
+export interface NativeTables {
+  networkRows(): {
+    vni: number
+    record: number
+    router: number
+    mtu: number
+    gatewayMac: Uint8Array
+    gateway4: Uint8Array
+    gateway6: Uint8Array
+    ports: number[]
+    vteps: number[]
+    learning: number[]
+  }[]
+  portRows(): { port: number; vni: number; record: number }[]
+  fdbRows(): { vni: number; mac: Uint8Array; port: number; vtep: number; record: number }[]
+  neighbourRows(): {
+    vni: number
+    ip: Uint8Array
+    mac: Uint8Array
+    gateway: boolean
+    record: number
+  }[]
+  routerRows(): {
+    router: number
+    record: number
+    subnets: { prefix: Uint8Array; bits: number; vni: number }[]
+    addresses: Uint8Array[]
+  }[]
+  vtepRows(): { vtep: number; record: number }[]
+}
+
+export interface NativeDataplane extends NativeTables {
   start(onPortGone: (port: number) => void, keepers: readonly number[]): void
   underlayDescriptors(): number[]
   run(): void
@@ -54,14 +86,6 @@ export interface NativeDataplane {
     readonly txBytes: number
     readonly dropped: number
   } | null
-  fdbRows(): { vni: number; mac: Uint8Array; port: number; vtep: number; record: number }[]
-  neighbourRows(): {
-    vni: number
-    ip: Uint8Array
-    mac: Uint8Array
-    gateway: boolean
-    record: number
-  }[]
   injectFromPort(
     port: number,
     bytes: Uint8Array,

@@ -6,14 +6,14 @@
 import { createRequire } from 'node:module'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { WeftError, messageOf } from '../errors.ts'
-import { bytesToIpv4, type Ipv4Address } from '../net/ipv4-address.ts'
-import { bytesToIpv6 } from '../net/ipv6-address.ts'
+import type { Ipv4Address } from '../net/ipv4-address.ts'
 import type { IpAddress } from '../net/ip-address.ts'
 import { bytesToMac, type MacAddress } from '../net/mac-address.ts'
 import { NATIVE_DIR } from '../programs.ts'
 import { vtepNumber } from './batch.ts'
 import type { Addon, NativeDataplane, NativeOffload, NativeResult } from './binding-types.ts'
-import type { PortId, RecordNumber } from './rows.ts'
+import { ipOf, readRows, vtepOf } from './read-rows.ts'
+import type { PortId, RecordNumber, Row } from './rows.ts'
 
 const addon = load()
 
@@ -170,11 +170,16 @@ export class Dataplane {
   neighbourEntries(): NeighbourEntry[] {
     return this.#native.neighbourRows().map((row) => ({
       vni: row.vni,
-      ip: row.ip.length === 4 ? bytesToIpv4(row.ip) : bytesToIpv6(row.ip),
+      ip: ipOf(row.ip),
       mac: bytesToMac(row.mac),
       gateway: row.gateway,
       record: row.record,
     }))
+  }
+
+  /** Every row of every table, as it is in force. */
+  rows(): Row[] {
+    return readRows(this.#native)
   }
 
   /** Memory mode: one frame from a port through pipeline and lanes. */
@@ -234,10 +239,4 @@ export function startProgram(
           value === undefined ? [] : [`${name}=${value}`],
         )
   return addon.startProgram(argv[0], argv, pairs, keep, patienceMs)
-}
-
-function vtepOf(value: number): Ipv4Address {
-  const bytes = new Uint8Array(4)
-  new DataView(bytes.buffer).setUint32(0, value, true)
-  return bytesToIpv4(bytes)
 }

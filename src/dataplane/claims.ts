@@ -5,7 +5,7 @@
 // A record that is written again keeps the time of its claim: whoever restarts or refutes loses nothing by it.
 
 import { encodePut, encodeRemove } from './batch.ts'
-import { type Row, rowName } from './rows.ts'
+import { type Row, rowName, rowsInOrder } from './rows.ts'
 
 /** Of two claims the lower one has the row. */
 export interface ClaimOrder {
@@ -18,16 +18,6 @@ interface Claim {
   readonly row: Row
   readonly order: ClaimOrder
 }
-
-/** The order in which rows are put: a row stands before another leads to it. Removals go the other way. */
-const TABLE_ORDER: readonly Row['table'][] = [
-  'vtep',
-  'router',
-  'network',
-  'neighbour',
-  'fdb',
-  'port',
-]
 
 export class Claims {
   readonly #byRow = new Map<string, Map<string, Claim>>()
@@ -75,9 +65,22 @@ export class Claims {
     }
     this.#touched.clear()
     if (puts.length === 0 && removals.length === 0) return null
-    puts.sort((a, b) => rank(a.row) - rank(b.row))
-    removals.sort((a, b) => rank(b) - rank(a))
-    return Buffer.concat([...puts.map(({ entry }) => entry), ...removals.map(encodeRemove)])
+    const entries = new Map(puts.map(({ row, entry }) => [row, entry]))
+    return Buffer.concat([
+      ...rowsInOrder([...entries.keys()]).map((row) => entries.get(row) ?? encodePut(row)),
+      ...rowsInOrder(removals).reverse().map(encodeRemove),
+    ])
+  }
+
+  /** Every row that somebody claims, as the first of its claims has it. */
+  winners(): Row[] {
+    return [...this.#byRow.keys()].flatMap((name) => this.#winner(name) ?? [])
+  }
+
+  /** Takes it that native has exactly these rows. */
+  install(rows: readonly Row[]): void {
+    this.#installed.clear()
+    for (const row of rows) this.#installed.set(rowName(row), { row, entry: encodePut(row) })
   }
 
   #winner(name: string): Row | undefined {
@@ -97,8 +100,4 @@ export class Claims {
 function compareClaims(a: ClaimOrder, b: ClaimOrder): number {
   if (a.claimedAt !== b.claimedAt) return a.claimedAt - b.claimedAt
   return a.owner < b.owner ? -1 : a.owner > b.owner ? 1 : 0
-}
-
-function rank(row: Row): number {
-  return TABLE_ORDER.indexOf(row.table)
 }

@@ -5,6 +5,7 @@ import type { Cidr } from '../net/cidr.ts'
 import type { IpAddress } from '../net/ip-address.ts'
 import type { Ipv4Address } from '../net/ipv4-address.ts'
 import { linkLocalOf, macFromIpv4 } from '../net/mac-address.ts'
+import type { ClaimOrder } from './claims.ts'
 import type { PortId, RecordNumber, Row } from './rows.ts'
 
 /** What derivation looks up. */
@@ -24,6 +25,14 @@ export interface NetworkParts {
   readonly network: LiveRecord<'network'>
   readonly subnets: Iterable<LiveRecord<'subnet'>>
   readonly endpoints: Iterable<LiveRecord<'endpoint'>>
+}
+
+/** No endpoint takes a gateway's address: the network's own rows stand before all claims. */
+export const OF_THE_NETWORK: ClaimOrder = { claimedAt: -1, owner: '' }
+
+/** How a record's claims to rows stand among others'. */
+export function claimOf({ kind, owner, value }: NetdbRecord): ClaimOrder {
+  return { claimedAt: kind === 'endpoint' && value !== null ? value.claimedAt : 0, owner }
 }
 
 /** Where frames for an endpoint go; undefined: not known (yet). */

@@ -7,10 +7,19 @@
 import type { LiveRecord, NetdbRecord } from '../netdb/record.ts'
 import { recordName } from '../netdb/record.ts'
 import type { Change, Netdb } from '../netdb/table.ts'
-import { type ClaimOrder, Claims } from './claims.ts'
-import { type View, endpointRows, memberRows, networkRows } from './derive.ts'
+import { type Difference, compareRows, encodeRepair } from './audit.ts'
+import { Claims } from './claims.ts'
+import {
+  OF_THE_NETWORK,
+  type View,
+  claimOf,
+  endpointRows,
+  memberRows,
+  networkRows,
+} from './derive.ts'
 import { RecordNumbers } from './record-numbers.ts'
 import type { PortId, RecordNumber, Row } from './rows.ts'
+import { wantedRows } from './wanted-rows.ts'
 
 export interface ProgrammerOptions {
   readonly netdb: Netdb
@@ -87,6 +96,20 @@ export class Programmer {
     this.#dirtyNetworks.clear()
     const batch = this.#claims.takeBatch()
     if (batch !== null) this.#apply(batch)
+  }
+
+  /** Where native, as `read` gives it, is not what the records say. */
+  audit(read: () => readonly Row[]): Difference[] {
+    this.flush()
+    return compareRows(wantedRows(this.#netdb, this.#view), read())
+  }
+
+  /** Makes native what the records say, whatever it has by now; gives what differed. */
+  resync(read: () => readonly Row[]): Difference[] {
+    const differences = this.audit(read)
+    if (differences.length > 0) this.#apply(encodeRepair(differences))
+    this.#claims.install(wantedRows(this.#netdb, this.#view))
+    return differences
   }
 
   #onChange({ before, after }: Change): void {
@@ -190,13 +213,6 @@ export class Programmer {
     const rows = networkRows({ network, subnets, endpoints }, this.#view)
     this.#claims.replace(claimant, OF_THE_NETWORK, rows)
   }
-}
-
-/** No endpoint takes a gateway's address: the network's own rows stand before all claims. */
-const OF_THE_NETWORK: ClaimOrder = { claimedAt: -1, owner: '' }
-
-function claimOf({ kind, owner, value }: NetdbRecord): ClaimOrder {
-  return { claimedAt: kind === 'endpoint' && value !== null ? value.claimedAt : 0, owner }
 }
 
 function keep<R extends NetdbRecord>(

@@ -86,3 +86,18 @@ export function rowName(row: Row): string {
       return `vtep/${row.vtep}`
   }
 }
+
+/** A row stands before another leads to it. */
+const TABLE_ORDER: readonly Row['table'][] = [
+  'vtep',
+  'router',
+  'network',
+  'neighbour',
+  'fdb',
+  'port',
+]
+
+/** The order in which rows are put; they are removed the other way round. */
+export function rowsInOrder<R extends Row>(rows: readonly R[]): R[] {
+  return rows.toSorted((a, b) => TABLE_ORDER.indexOf(a.table) - TABLE_ORDER.indexOf(b.table))
+}

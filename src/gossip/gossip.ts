@@ -280,6 +280,11 @@ export class Gossip implements TransportListener {
     return id === this.#self.id ? this.#own() : this.#membership.get(id)?.member
   }
 
+  /** Pings a member, whatever is believed of it; nothing follows from the answer but that it was heard. */
+  greet(id: MemberId): void {
+    if (this.#state === 'running') this.#voice.ping(id)
+  }
+
   counters(): Readonly<Record<string, number>> {
     return {
       ...this.#hearing.counters(),

@@ -19,10 +19,13 @@ export function nodeEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return inner
 }
 
+/** Of ours, those that do not change what a lab is. */
+const PASSED_ON: readonly string[] = ['WEFT_DEBUG', 'WEFT_LOG_LEVEL', 'WEFT_TEST_HOOKS']
+
 /** A daemon's: what the lab decides is not to be changed by variables of the one who typed. */
 export function daemonEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const kept = Object.entries(nodeEnvironment(env)).filter(
-    ([name]) => !name.startsWith('WEFT_') || name === 'WEFT_DEBUG' || name === 'WEFT_LOG_LEVEL',
+    ([name]) => !name.startsWith('WEFT_') || PASSED_ON.includes(name),
   )
   return Object.fromEntries(kept)
 }

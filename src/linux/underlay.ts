@@ -64,17 +64,33 @@ export async function udpPortHolder(
   const inodes = await socketInodes(address, port)
   const holder = await processWithSocket(inodes)
   if (holder !== undefined) return holder
+  const device = (await vxlanDevices()).find((device) => device.port === port)
+  return device === undefined ? undefined : `the kernel's VXLAN device ${device.name}`
+}
+
+export interface VxlanDevice {
+  readonly name: string
+  /** The UDP port that it takes datagrams on. */
+  readonly port: number
+  readonly up: boolean
+}
+
+/** The kernel's own VXLAN devices in this namespace. */
+export async function vxlanDevices(): Promise<VxlanDevice[]> {
   const { stdout } = await run('ip', ['-d', '-j', 'link', 'show', 'type', 'vxlan'], {
     allowFailure: true,
   })
-  const devices = VXLAN_LINKS.safeParse(JSON.parse(stdout || '[]'))
-  const device = devices.data?.find(({ linkinfo }) => linkinfo.info_data.port === port)
-  return device === undefined ? undefined : `the kernel's VXLAN device ${device.ifname}`
+  const devices = VXLAN_LINKS.safeParse(JSON.parse(stdout || '[]')).data ?? []
+  return devices.flatMap(({ ifname, flags, linkinfo }) => {
+    const { port } = linkinfo.info_data
+    return port === undefined ? [] : [{ name: ifname, port, up: flags.includes('UP') }]
+  })
 }
 
 const VXLAN_LINKS = z.array(
   z.object({
     ifname: z.string(),
+    flags: z.array(z.string()).default([]),
     linkinfo: z.object({ info_data: z.object({ port: z.number().optional() }) }),
   }),
 )

@@ -93,6 +93,11 @@ export class Controller {
     return this.#store.directoryOf(sandbox.spec.id)
   }
 
+  /** The control socket of a sandbox's init. */
+  socketPathOf({ spec }: Sandbox): string {
+    return this.#socketOf(spec)
+  }
+
   /** Makes a sandbox with all its endpoints. Nothing is left of it when it throws. */
   async create(request: RunRequest | AttachRequest): Promise<Sandbox> {
     const name = parseName('sandbox', request.name)
