@@ -14,6 +14,7 @@ import { requireAbilities } from '../linux/abilities.ts'
 import { type Logger, openLog } from '../log.ts'
 import { type UnderlayInterface, udpPortHolder } from '../linux/underlay.ts'
 import { parseCidr } from '../net/cidr.ts'
+import { AddressBook } from '../network/address-book.ts'
 import { Controller } from '../network/controller.ts'
 import { Endpoints } from '../network/endpoints.ts'
 import { Networks } from '../network/networks.ts'
@@ -122,11 +123,18 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
     netdb,
     dataplane,
     programmer,
-    host: name,
+    networks,
+    book: new AddressBook({
+      netdb,
+      host: name,
+      facts: () => networkFacts?.facts,
+      contenders: () => networks.contenders(),
+      nowMs: () => systemClock.nowMs(),
+      requireSynced: peers.requireSynced,
+    }),
     self,
     mtuBytes,
-    acknowledge: (names) => cluster.acknowledge(names),
-    facts: () => networkFacts?.facts,
+    acknowledge: peers.acknowledge,
   })
   const controller = new Controller({
     endpoints,

@@ -72,6 +72,8 @@ export function statementsOf(facts: Facts, self: string): Statement[] {
       mac,
       ip,
       ip6: ip6 ?? null,
+      aliases: [],
+      supersedes: [],
       claimedAt: 0, // before all that is claimed while weft runs
     }
     statements.push({ kind: 'endpoint', key: `${host}.${network}.${name}`, owner: host, value })

@@ -37,6 +37,11 @@ const MAX_PORT = 65_535
 /** RFC 791: every host takes a datagram of 576 bytes. */
 const MIN_MTU = 576
 const MAX_ROUTES = 64
+const MAX_ALIASES = 16
+/** Holders of one address, of its IPv6 twin and of a MAC. */
+const MAX_SUPERSEDED = 4
+/** kind/key@owner: record.ts. */
+const MAX_RECORD_NAME = 210
 
 /** Text that a parse function of src/net takes. */
 function text<T>(parse: (text: string) => T) {
@@ -165,16 +170,23 @@ const SHAPES: { readonly [K in Kind]: KindShape<ValueOf[K]> } = {
       mac,
       ip: ipv4,
       ip6: ipv6.nullable().default(null),
+      aliases: z
+        .array(text((name) => parseName('alias', name)))
+        .max(MAX_ALIASES)
+        .default([]),
+      supersedes: z.array(z.string().max(MAX_RECORD_NAME)).max(MAX_SUPERSEDED).default([]),
       claimedAt: wholeNumber(0, Number.MAX_SAFE_INTEGER),
     }),
-    toJson: ({ network, vni, name, mac, ip, ip6, claimedAt }: EndpointValue) => ({
-      network,
-      vni,
-      name,
-      mac,
-      ip,
-      ip6,
-      claimedAt,
+    toJson: (value: EndpointValue) => ({
+      network: value.network,
+      vni: value.vni,
+      name: value.name,
+      mac: value.mac,
+      ip: value.ip,
+      ip6: value.ip6,
+      aliases: value.aliases,
+      supersedes: value.supersedes,
+      claimedAt: value.claimedAt,
     }),
   },
 }

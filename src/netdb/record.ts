@@ -81,6 +81,10 @@ export interface EndpointValue {
   readonly mac: MacAddress
   readonly ip: Ipv4Address
   readonly ip6: Ipv6Address | null
+  /** Further names on the network. */
+  readonly aliases: readonly string[]
+  /** Names of the records of absent members that it took its addresses from. */
+  readonly supersedes: readonly string[]
   /** Lamport time since when it has these addresses: of two that claim one, the lower (claimedAt, owner) keeps it. */
   readonly claimedAt: number
 }

@@ -30,6 +30,7 @@ import {
   type RunRequest,
   explained,
   pathOf,
+  twiceOn,
 } from './requests.ts'
 import { type Sandbox, newSandbox, whenGone } from './sandbox.ts'
 import { type EndpointSpec, type SandboxSpec, SandboxStore } from './sandbox-spec.ts'
@@ -244,21 +245,27 @@ export class Controller {
       request.kind === 'run' ? 'created' : 'attached',
     )
     try {
-      const promise = (taken: Set<string>) => {
+      const promise = async (taken: Set<string>) => {
         for (const attachment of request.attachments) {
-          promised.push(this.#promise(request.name, attachment, host ? 'weft' : 'eth', taken))
+          const spec = await this.#promise(request.name, attachment, host ? 'weft' : 'eth', taken)
+          const twice = promised.some(({ networkId }) => networkId === spec.networkId)
+          promised.push(spec)
+          if (twice) throw twiceOn(spec.network, request.name)
         }
       }
-      if (request.kind === 'run') promise(new Set(['lo']))
+      if (request.kind === 'run') await promise(new Set(['lo']))
       const init = await this.#spawn(sandbox, request)
       // Who is in the namespace can read what is there, without a process for that.
-      if (request.kind === 'attach') promise(new Set(interfaceNames(init.pid)))
+      if (request.kind === 'attach') await promise(new Set(interfaceNames(init.pid)))
       await this.#store.write(sandbox.spec)
       for (const spec of promised) {
         const client = this.requireClient(sandbox)
-        sandbox.endpoints.push(await endpoints.attach(request.name, spec, client))
+        sandbox.endpoints.push(await endpoints.open(request.name, spec, client))
       }
-      await endpoints.known(promised)
+      await endpoints.settle(request.name, sandbox.endpoints)
+      await this.#noteEndpoints(sandbox)
+      for (const endpoint of [...sandbox.endpoints])
+        await endpoints.setUp(endpoint, this.requireClient(sandbox))
       await this.#forgetNamesake(sandbox)
       if (request.kind === 'run' && request.detach) await this.start(sandbox)
       else if (request.kind === 'run') this.#awaitStart(sandbox)
@@ -271,7 +278,21 @@ export class Controller {
     }
   }
 
-  #promise(name: string, attachment: Attachment, prefix: string, taken: Set<string>): EndpointSpec {
+  /** Writes down what the endpoints have become, for the next daemon. */
+  async #noteEndpoints(sandbox: Sandbox): Promise<void> {
+    const specs = sandbox.endpoints.map(({ spec }) => spec)
+    const noted = sandbox.spec.endpoints
+    if (specs.length === noted.length && specs.every((spec, index) => spec === noted[index])) return
+    sandbox.spec = { ...sandbox.spec, endpoints: specs }
+    await this.#store.write(sandbox.spec)
+  }
+
+  async #promise(
+    name: string,
+    attachment: Attachment,
+    prefix: string,
+    taken: Set<string>,
+  ): Promise<EndpointSpec> {
     const asked = attachment.interface
     const interfaceName =
       asked === undefined ? nextInterfaceName(prefix, taken) : parseInterfaceName(asked)
@@ -282,8 +303,9 @@ export class Controller {
       )
     }
     taken.add(interfaceName)
-    const { network, ip, mac } = attachment
-    return this.#options.endpoints.promise({ network, name, interface: interfaceName, ip, mac })
+    const { network, ip, mac, aliases } = attachment
+    const wish = { network, name, interface: interfaceName, ip, mac, aliases }
+    return await this.#options.endpoints.promise(wish)
   }
 
   async #spawn(sandbox: Sandbox, request: RunRequest | AttachRequest): Promise<InitProcess> {

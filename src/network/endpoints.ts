@@ -1,7 +1,9 @@
 // Endpoints of this host: from a wish to a record and back. A fact's way begins here.
 //
-//   attach: addresses → TAP from init → record in netdb → rows (flush) → port opened → interface set up and up
-//   detach: record removed → rows gone (flush) → port closed
+//   promise: addresses; open: TAP from init → record in netdb → rows (flush) → port opened
+//   settle:  the other hosts know; another address if one of them was faster
+//   set up:  MAC, addresses, routes, up
+//   detach:  record removed → rows gone (flush) → port closed
 //
 // The record is in force before the port is open, so the first frame already meets the tables.
 
@@ -11,13 +13,14 @@ import { receiveDescriptor } from '../dataplane/binding.ts'
 import type { Programmer } from '../dataplane/programmer.ts'
 import type { PortId } from '../dataplane/rows.ts'
 import { WeftError } from '../errors.ts'
-import { type Facts } from '../facts/facts.ts'
-import { reservationsOf } from '../facts/facts-source.ts'
+import type { AddressWish } from '../ipam/address-choice.ts'
+import { collisions } from '../ipam/collisions.ts'
 import { formatCidr } from '../net/cidr.ts'
-import { type LiveRecord, recordName } from '../netdb/record.ts'
+import { recordName } from '../netdb/record.ts'
 import type { Netdb } from '../netdb/table.ts'
 import type { InitClient } from '../sandbox/init-client.ts'
-import { type AddressWish, type Holder, chooseAddresses } from './address-book.ts'
+import type { AddressBook, Addresses } from './address-book.ts'
+import type { Networks } from './networks.ts'
 import type { OpenEndpoint } from './sandbox.ts'
 import type { EndpointSpec } from './sandbox-spec.ts'
 
@@ -25,15 +28,14 @@ export interface EndpointsOptions {
   readonly netdb: Netdb
   readonly dataplane: Dataplane
   readonly programmer: Programmer
-  /** This host's name and member id. */
-  readonly host: string
+  readonly networks: Networks
+  readonly book: AddressBook
+  /** This host's member id. */
   readonly self: string
   /** Overlay MTU of networks that do not set one, in bytes. */
   readonly mtuBytes: number
   /** Has the other hosts know records of ours; settles when they do, or when waiting is no use. */
   readonly acknowledge: (records: readonly string[]) => Promise<void>
-  /** The facts file as it is now; undefined without one. */
-  readonly facts: () => Facts | undefined
 }
 
 /** What a sandbox wants of one network. */
@@ -41,12 +43,14 @@ export interface EndpointWish extends AddressWish {
   readonly network: string
   readonly name: string
   readonly interface: string
+  readonly aliases?: readonly string[] | undefined
 }
+
+/** Each time somebody was faster; nobody is so often. */
+const ATTEMPTS = 8
 
 export class Endpoints {
   readonly #options: EndpointsOptions
-  /** Addresses promised to endpoints whose records are not written yet. */
-  readonly #promised = new Map<string, Holder & { readonly networkId: string }>()
   readonly #byPort = new Map<PortId, OpenEndpoint>()
   #lastPort: PortId = 0
 
@@ -55,79 +59,85 @@ export class Endpoints {
   }
 
   /**
-   * Chooses addresses and promises them; attach() or forget() must follow.
+   * Chooses addresses and promises them; open() or forget() must follow.
    *
-   * @throws WeftError not_found, no_address, address_in_use, mac_in_use, invalid_argument
+   * @throws WeftError not_found, no_address, address_in_use, mac_in_use, invalid_argument, unavailable
    */
-  promise(wish: EndpointWish): EndpointSpec {
-    const { netdb, host, mtuBytes } = this.#options
-    const network = this.#network(wish.network)
-    const subnets = netdb.list('subnet').filter(({ value }) => value.network === network.key)
-    const facts = this.#options.facts()
-    const reservations = facts === undefined ? [] : reservationsOf(facts, host)
-    const here = reservations.filter((fact) => fact.network === wish.network)
-    const { subnet, ip, ip6, mac } = chooseAddresses({
-      network: wish.network,
-      name: wish.name,
-      wish,
-      subnets,
-      reservation: here.find(({ name }) => name === wish.name),
-      holders: [
-        ...this.#holders(network.key),
-        ...here
-          .filter(({ name }) => name !== wish.name)
-          .map((fact) => ({
-            ...fact,
-            ip6: fact.ip6 ?? null,
-            who: `${fact.name} on ${host} (by the facts file)`,
-          })),
-      ],
-    })
-    const id = randomBytes(32).toString('hex')
-    this.#promised.set(id, { who: `${wish.name} on ${host}`, networkId: network.key, ip, ip6, mac })
+  async promise(wish: EndpointWish): Promise<EndpointSpec> {
+    const { networks, book, mtuBytes } = this.#options
+    const network = await networks.find(wish.network)
+    const subnets = networks.subnetsOf(network.key).map(({ value }) => value)
+    const endpointId = randomBytes(32).toString('hex')
+    const addresses = book.promise({ endpointId, name: wish.name, network, subnets, wish })
     return {
-      id,
-      network: wish.network,
+      id: endpointId,
+      network: network.value.name,
       networkId: network.key,
       interface: wish.interface,
-      vni: subnet.vni,
-      mac,
-      ip,
-      prefixLength: subnet.cidr.prefixLength,
-      gateway: subnet.gateway,
-      ip6,
-      prefixLength6: subnet.cidr6?.prefixLength ?? null,
-      gateway6: subnet.gateway6,
+      ...specOf(addresses),
       mtuBytes: network.value.mtu ?? mtuBytes,
+      aliases: [...(wish.aliases ?? [])],
     }
   }
 
   /** Takes a promise back. */
   forget(spec: EndpointSpec): void {
-    this.#promised.delete(spec.id)
+    this.#options.book.forget(spec.id)
   }
 
-  /** Makes the interface, its port, its record and its rows. Nothing is left of it when it throws. */
-  async attach(name: string, spec: EndpointSpec, client: InitClient): Promise<OpenEndpoint> {
-    const endpoint = await this.#open(name, spec, client)
+  /** Makes the interface, its port, its record and its rows; it is down. Nothing is left of it when it throws. */
+  async open(name: string, spec: EndpointSpec, client: InitClient): Promise<OpenEndpoint> {
+    const { programmer, dataplane } = this.#options
+    const descriptor = await client.tap(spec.interface, receiveDescriptor)
+    const port = ++this.#lastPort
+    const endpoint = { spec, port }
+    this.#byPort.set(port, endpoint)
+    programmer.setPort(spec.id, port)
+    this.#putRecord(name, spec)
+    programmer.flush()
+    // Rows first: an adopted TAP has frames waiting, and the first of them already meets its tables.
     try {
-      await client.setUpLink({
-        interface: spec.interface,
-        mac: spec.mac,
-        mtuBytes: spec.mtuBytes,
-        addresses: addressesOf(spec),
-        routes: this.#routesOf(spec),
-      })
-      return endpoint
+      dataplane.openTap(port, descriptor)
     } catch (error) {
       this.detach(endpoint)
       throw error
     }
+    return endpoint
+  }
+
+  /**
+   * Has the other hosts know of endpoints that are open and not up. If one of them claimed the same address at the same moment, and
+   * keeps it, the next is taken.
+   *
+   * @throws WeftError address_in_use when no other will do, no_address
+   */
+  async settle(name: string, endpoints: readonly OpenEndpoint[]): Promise<void> {
+    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+      await this.known(endpoints.map(({ spec }) => spec))
+      const beaten = endpoints.filter((endpoint) => this.#isBeaten(endpoint))
+      if (beaten.length === 0) return
+      for (const endpoint of beaten) this.#moveRecord(name, endpoint)
+    }
+    throw new WeftError(
+      'unavailable',
+      `${name}: other hosts took ${ATTEMPTS} addresses in a row at the same moment; try again`,
+    )
+  }
+
+  /** Gives the interface its addresses and routes, and brings it up. */
+  async setUp({ spec }: OpenEndpoint, client: InitClient): Promise<void> {
+    await client.setUpLink({
+      interface: spec.interface,
+      mac: spec.mac,
+      mtuBytes: spec.mtuBytes,
+      addresses: addressesOf(spec),
+      routes: this.#routesOf(spec),
+    })
   }
 
   /** Takes over an interface that an earlier daemon made: it is up and has its addresses. */
   adopt(name: string, spec: EndpointSpec, client: InitClient): Promise<OpenEndpoint> {
-    return this.#open(name, spec, client)
+    return this.open(name, spec, client)
   }
 
   /**
@@ -167,62 +177,68 @@ export class Endpoints {
     return count
   }
 
-  async #open(name: string, spec: EndpointSpec, client: InitClient): Promise<OpenEndpoint> {
-    const { netdb, programmer, dataplane } = this.#options
-    const descriptor = await client.tap(spec.interface, receiveDescriptor)
-    const port = ++this.#lastPort
-    const endpoint = { spec, port }
-    this.#byPort.set(port, endpoint)
-    programmer.setPort(spec.id, port)
-    const { networkId, vni, mac, ip, ip6 } = spec
-    netdb.put('endpoint', spec.id, { network: networkId, vni, name, mac, ip, ip6 })
-    programmer.flush()
-    this.#promised.delete(spec.id)
-    // Rows first: an adopted TAP has frames waiting, and the first of them already meets its tables.
-    try {
-      dataplane.openTap(port, descriptor)
-    } catch (error) {
-      this.detach(endpoint)
-      throw error
-    }
-    return endpoint
-  }
-
-  /** @throws WeftError not_found */
-  #network(name: string): LiveRecord<'network'> {
-    const networks = this.#options.netdb.list('network')
-    const found = networks.find(({ value }) => value.name === name)
-    if (found !== undefined) return found
-    const known = networks.map(({ value }) => value.name).join(', ')
-    throw new WeftError(
-      'not_found',
-      `network ${name} does not exist; ${known === '' ? 'there is none' : `there are ${known}`}`,
+  /** Whether another claim to its addresses stands before its own. */
+  #isBeaten({ spec }: OpenEndpoint): boolean {
+    const { networks, self } = this.#options
+    const endpoints = networks.endpointsOf(spec.networkId, true)
+    const own = recordName({ kind: 'endpoint', key: spec.id, owner: self })
+    return collisions({ networks: [], subnets: [], endpoints, present: [self] }).some(
+      ({ loses }) => loses === own,
     )
   }
 
-  #holders(networkId: string): Holder[] {
-    const { netdb } = this.#options
-    const records = netdb.list('endpoint').filter(({ value }) => value.network === networkId)
-    return [
-      ...records.map(({ owner, value }) => ({
-        ...value,
-        who: `${value.name} on ${netdb.nameOfMember(owner)}`,
-      })),
-      ...[...this.#promised.values()].filter((holder) => holder.networkId === networkId),
-    ]
+  /** Another address for an endpoint whose interface has none yet. */
+  #moveRecord(name: string, endpoint: OpenEndpoint): void {
+    const { networks, book, programmer } = this.#options
+    const { spec } = endpoint
+    if (spec.asked) {
+      throw new WeftError(
+        'address_in_use',
+        `address ${spec.ip} of network ${spec.network} was taken by another host at the same moment; choose another`,
+      )
+    }
+    const network = networks.findHere(spec.networkId)
+    const subnets = networks.subnetsOf(network.key).map(({ value }) => value)
+    const addresses = book.promise({ endpointId: spec.id, name, network, subnets, wish: {} })
+    endpoint.spec = { ...spec, ...specOf(addresses) }
+    this.#putRecord(name, endpoint.spec)
+    programmer.flush()
+  }
+
+  #putRecord(name: string, spec: EndpointSpec): void {
+    const { netdb, book } = this.#options
+    const { id, networkId: network, vni, mac, ip, ip6, aliases, supersedes } = spec
+    netdb.put('endpoint', id, { network, vni, name, mac, ip, ip6, aliases, supersedes })
+    book.forget(id)
   }
 
   /** The other subnets of the network lie behind the gateway. */
   #routesOf(spec: EndpointSpec): { to: string; via: string }[] {
     const routes: { to: string; via: string }[] = []
-    for (const { value } of this.#options.netdb.list('subnet')) {
-      if (value.network !== spec.networkId || value.vni === spec.vni) continue
+    for (const { value } of this.#options.networks.subnetsOf(spec.networkId)) {
+      if (value.vni === spec.vni) continue
       routes.push({ to: formatCidr(value.cidr), via: spec.gateway })
       if (value.cidr6 !== null && spec.ip6 !== null && spec.gateway6 !== null) {
         routes.push({ to: formatCidr(value.cidr6), via: spec.gateway6 })
       }
     }
     return routes
+  }
+}
+
+/** The part of a spec that comes from its addresses. */
+function specOf({ subnet, ip, ip6, mac, supersedes, asked }: Addresses) {
+  return {
+    vni: subnet.vni,
+    mac,
+    ip,
+    prefixLength: subnet.cidr.prefixLength,
+    gateway: subnet.gateway,
+    ip6,
+    prefixLength6: subnet.cidr6?.prefixLength ?? null,
+    gateway6: subnet.gateway6,
+    supersedes: [...supersedes],
+    asked,
   }
 }
 

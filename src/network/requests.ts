@@ -8,6 +8,8 @@ export interface Attachment {
   readonly ip?: string | undefined
   readonly mac?: string | undefined
   readonly interface?: string | undefined
+  /** Further names on that network. */
+  readonly aliases?: readonly string[] | undefined
 }
 
 /** A process in a namespace of its own. */
@@ -50,4 +52,11 @@ function describe(place: AttachRequest['place']): string {
   return 'pid' in place
     ? `the network namespace of pid ${place.pid}`
     : "the host's network namespace"
+}
+
+export function twiceOn(network: string, sandbox: string): WeftError {
+  return new WeftError(
+    'name_in_use',
+    `sandbox ${sandbox} is on network ${network} already; it can be on it once`,
+  )
 }

@@ -27,6 +27,11 @@ const ENDPOINT = z.object({
   prefixLength6: z.number().nullable(),
   gateway6: written<Ipv6Address>().nullable(),
   mtuBytes: z.number(),
+  aliases: z.array(z.string()).default([]),
+  /** Records of absent members that its addresses were taken from. */
+  supersedes: z.array(z.string()).default([]),
+  /** By the user or the facts file: no other addresses will do. */
+  asked: z.boolean().default(true),
 })
 
 const SPEC = z.object({

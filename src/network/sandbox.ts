@@ -12,7 +12,8 @@ export type SandboxState = 'created' | 'running' | 'exited' | 'attached'
 
 /** An endpoint whose TAP is open in the dataplane. */
 export interface OpenEndpoint {
-  readonly spec: EndpointSpec
+  /** Changes when the endpoint is given other addresses. */
+  spec: EndpointSpec
   readonly port: PortId
 }
 

@@ -17,7 +17,7 @@ import { Netdb } from '../../src/netdb/table.ts'
 import { type Entry, ShadowTables, TABLES, readBatch } from '../fixtures/batches.ts'
 import { ethernet, packet, pattern, u32, vxlan } from '../fixtures/frames.ts'
 import { Random, SEED } from '../fixtures/random.ts'
-import { network as networkValue } from '../fixtures/records.ts'
+import { PLAIN, network as networkValue } from '../fixtures/records.ts'
 import { ENDPOINTS, FACTS, GATEWAYS, MTU, Switchboard } from '../fixtures/switchboard.ts'
 
 const { a, b, c, g } = ENDPOINTS
@@ -349,6 +349,7 @@ t.test('the programmer: who claims what', async (t) => {
           mac: MAC,
           ip: parseIpv4Address('10.0.1.99'),
           ip6: null,
+          ...PLAIN,
           claimedAt: claimedAt ?? lamport,
         },
   })
@@ -580,6 +581,7 @@ t.test(
             mac: parseMacAddress(`02:42:0a:00:00:${number(9).toString().padStart(2, '0')}`),
             ip: parseIpv4Address(`10.${vni}.${number(3)}.${number(9)}`),
             ip6: random.once(2) ? null : parseIpv6Address(`fd00::${number(9)}`),
+            ...PLAIN,
             claimedAt: random.below(time) + 1,
           }
         }

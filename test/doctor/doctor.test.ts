@@ -16,6 +16,7 @@ import { parseMacAddress } from '../../src/net/mac-address.ts'
 import { parseVni } from '../../src/net/vni.ts'
 import { encodeRecord } from '../../src/netdb/codec.ts'
 import { Netdb } from '../../src/netdb/table.ts'
+import { PLAIN } from '../fixtures/records.ts'
 
 const REPLY: EchoResult = { kind: 'reply', ms: 1 }
 const SILENCE: EchoResult = { kind: 'silence' }
@@ -116,6 +117,7 @@ t.test(
         mac: parseMacAddress(`02:42:0a:00:00:0${key.charCodeAt(0) - 96}`),
         ip: parseIpv4Address(ip),
         ip6: null,
+        ...PLAIN,
         claimedAt,
       }
       const version = { lamport: claimedAt, writer: owner }

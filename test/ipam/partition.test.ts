@@ -28,6 +28,7 @@ import { parseVni } from '../../src/net/vni.ts'
 import { type EncodedRecord, recordName } from '../../src/netdb/record.ts'
 import { Netdb } from '../../src/netdb/table.ts'
 import { Random, SEED } from '../fixtures/random.ts'
+import { PLAIN } from '../fixtures/records.ts'
 
 function* rising(held: ReadonlySet<number>): Generator<number> {
   for (let number = 0; number < 253; number++) if (!held.has(number)) yield number
@@ -105,6 +106,7 @@ function claim(
     mac: mac === undefined || mac === '-' ? macFromIpv4(ip) : macFromIpv4(parseIpv4Address(mac)),
     ip,
     ip6: ip6 === undefined ? null : parseIpv6Address(ip6),
+    aliases: [],
     claimedAt,
     supersedes,
   }
@@ -289,7 +291,7 @@ class Host {
       released: new Map(),
       contenders: { self: this.id, members },
     })
-    const value = { network: 'n1', vni: parseVni(4097), name: key, mac, ip, ip6 }
+    const value = { network: 'n1', vni: parseVni(4097), name: key, mac, ip, ip6, ...PLAIN }
     this.netdb.put('endpoint', key, value)
   }
 

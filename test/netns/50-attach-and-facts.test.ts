@@ -198,8 +198,6 @@ async function facts(t: Test, lab: Lab, c1: Sandbox, c2: Sandbox): Promise<void>
     '  - { host: h2, network: late, name: l2, ip: 10.0.9.12 }\n'
 
   t.test('what is new in it becomes reachable', async (t) => {
-    const run = ['run', '-d', '--network', 'demo', '--name', 'e2', '--', 'sleep', 'infinity']
-    t.match(await lab.weft('h2', run), { code: 1, stderr: /^weft: [^\n]*no address for e2/ })
     const undeclared = ['--ip', '10.0.1.230']
     const early = await lab.sandbox('h2', 'demo', 'e2', undefined, undeclared)
     t.match(

@@ -47,7 +47,10 @@ async function wrongUsage(t: Test, lab: Lab): Promise<void> {
     ['run --network demo --bogus -- true', /unknown option '--bogus'/],
     ['run --network demo --ip 10.0.1.300 --name c9 -- true', /10\.0\.1\.300/],
     ['run --network demo --ip 10.0.3.9 --name c9 -- true', /10\.0\.3\.9 is not in network demo/],
-    ['run --network demo --ip 10.0.1.0 --name c9 -- true', /address of the subnet itself/],
+    [
+      'run --network demo --ip 10.0.1.0 --name c9 -- true',
+      /10\.0\.1\.0 is the network address of 10\.0\.1\.0\/24/,
+    ],
     ['run --network demo --ip 10.0.1.255 --name c9 -- true', /broadcast address/],
     ['run --network demo --mac 01:00:5e:00:00:01 --ip 10.0.1.9 --name c9 -- true', /multicast/],
     ['run --network demo --name a_name_that_has_$$ -- true', /a_name_that_has/],
@@ -115,8 +118,8 @@ async function taken(t: Test, lab: Lab): Promise<void> {
     ['run --network demo --name c9 --ip 10.0.1.1 -- true', /10\.0\.1\.1 is the gateway/],
     ['run --network demo --name a1 --mac 02:42:0a:00:01:0b -- true', /MAC .* by c1 on h1/],
     ['run --network demo --name a1 --mac 02:42:0a:00:01:01 -- true', /MAC .* is the gateway's/],
-    ['run --network demo --name c9 -- true', /no address for c9.*--ip/],
-    ['run --network nowhere --name c9 -- true', /network nowhere does not exist; there are demo/],
+    ['run --network demo --network demo --name c9 -- true', /c9\S* is on network demo already/],
+    ['run --network nowhere --name c9 -- true', /no network 'nowhere'; see weft network ls --all/],
     [`attach --network demo --name a1 --netns ${x} --interface eth0`, /interface eth0 exists/],
     ['attach --network demo --name a1 --netns nowhere', /namespace \S*nowhere .*cannot be entered/],
     [

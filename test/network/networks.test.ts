@@ -8,7 +8,7 @@ import { Netdb } from '../../src/netdb/table.ts'
 import { Networks, type NetworkWish } from '../../src/network/networks.ts'
 import type { Peers } from '../../src/network/peers.ts'
 import { parseCidr } from '../../src/net/cidr.ts'
-import { network } from '../fixtures/records.ts'
+import { PLAIN, network } from '../fixtures/records.ts'
 
 const WISH: NetworkWish = {
   name: 'blue',
@@ -64,7 +64,15 @@ function cluster(count: number, routes: Readonly<Record<number, string[]>> = {})
 function attach({ netdb, networks }: Host, id: string, name: string): void {
   const { vni } = networks.subnetsOf(id)[0]!.value
   const ip = parseIpv4Address('10.0.1.3')
-  netdb.put('endpoint', name, { network: id, vni, name, mac: macFromIpv4(ip), ip, ip6: null })
+  netdb.put('endpoint', name, {
+    network: id,
+    vni,
+    name,
+    mac: macFromIpv4(ip),
+    ip,
+    ip6: null,
+    ...PLAIN,
+  })
 }
 
 t.test('three networks: ids of 25 characters, subnets and VNIs of their own', async (t) => {

@@ -3,7 +3,7 @@
 import type { Ipv4Address } from '../../src/net/ipv4-address.ts'
 import { macFromIpv4 } from '../../src/net/mac-address.ts'
 import { parseVni } from '../../src/net/vni.ts'
-import { network } from '../fixtures/records.ts'
+import { PLAIN, network } from '../fixtures/records.ts'
 import type { Random } from '../fixtures/random.ts'
 import type { Cluster } from './cluster.ts'
 import type { Endpoint, SimulatedHost } from './simulated-host.ts'
@@ -82,6 +82,7 @@ export function endpointOf(number: number): Endpoint {
     mac: macFromIpv4(ip),
     ip,
     ip6: null,
+    ...PLAIN,
   }
 }
 
