@@ -96,7 +96,7 @@ async function measure(
   await allReady(lab, hosts, hosts)
   const backMs =
     kind === 'kill' ? (await saidUp(lab, others, host, again)) - again : Date.now() - again
-  if (kind === 'cut') await serf.back(host, others, again)
+  await serf.together()
   return { kind, host, weftMs, serfMs, backMs }
 }
 
