@@ -10,15 +10,8 @@ import type { Duplex } from 'node:stream'
 import type { Clock, Timer } from '../clock.ts'
 import { WeftError, messageOf } from '../errors.ts'
 import type { GossipEvent } from '../gossip/event.ts'
-import {
-  type Address,
-  type MemberId,
-  type MemberState,
-  type Peer,
-  isPresent,
-} from '../gossip/member.ts'
+import { type Address, type MemberId, type Peer, isPresent } from '../gossip/member.ts'
 import type { Logger } from '../log.ts'
-import type { Hash } from '../netdb/hash.ts'
 import type { Netdb } from '../netdb/table.ts'
 import { VERSION } from '../version.ts'
 import { Engine } from './engine.ts'
@@ -28,6 +21,7 @@ import { gossipKey } from './keyring.ts'
 import { type ClusterNode, nodesOf } from './nodes.ts'
 import { Secrets } from './secrets.ts'
 import type { KnownPeer, Membership, StateFile } from './state-file.ts'
+import { type Status, statusOf } from './status.ts'
 import type { JoinDoor } from './stream-security.ts'
 import { CLUSTER_ID_BYTES, clusterDigestOf, formatToken, parseToken } from './token.ts'
 import { GOSSIP_PORT } from './udp-transport.ts'
@@ -46,16 +40,6 @@ export interface ClusterOptions {
   readonly onApi: (stream: Duplex) => void
   /** This host is not what it was (it left, was removed, or was overtaken): the daemon is to begin anew. */
   readonly beginAnew: () => void
-}
-
-export interface Status {
-  readonly id: string
-  readonly memberId: MemberId
-  readonly address: string
-  readonly port: number
-  readonly members: Readonly<Record<MemberState, number>>
-  readonly records: number
-  readonly digest: string
 }
 
 export interface JoinLine {
@@ -188,17 +172,8 @@ export class Cluster {
     const { state, address, netdb } = this.#options
     const { membership, memberId } = state.state
     if (membership === null || this.#engine === null) return null
-    const members = { alive: 0, suspect: 0, dead: 0, left: 0 }
-    for (const member of this.#engine.gossip.members()) members[member.state] += 1
-    return {
-      id: membership.clusterId,
-      memberId,
-      address: address.ip,
-      port: address.port,
-      members,
-      records: netdb.stored.count,
-      digest: formatHash(netdb.stored.root),
-    }
+    const self = { clusterId: membership.clusterId, memberId, address }
+    return statusOf(self, this.#engine.gossip.members(), netdb)
   }
 
   /** Those that have left are remembered by gossip, so that old rumours do not revive them; nobody else cares. */
@@ -504,8 +479,4 @@ export class Cluster {
 
 function peerOf({ id, ip, port }: KnownPeer): { id: MemberId; address: Address } {
   return { id, address: { ip, port } }
-}
-
-function formatHash({ high, low }: Hash): string {
-  return [high, low].map((half) => (half >>> 0).toString(16).padStart(8, '0')).join('')
 }
