@@ -36,10 +36,12 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   cluster: ['gossip', 'linux', 'net', 'netdb'],
   // weft-init's client. What starts it and receives descriptors is handed in: the addon is dataplane's.
   sandbox: ['linux', 'net'],
+  // How large packets to other hosts may be; what is made of it is others'.
+  pmtu: ['linux', 'net', 'netdb'],
   // Endpoints and sandboxes of this host: where kernel, data plane and records are brought together.
   network: ['dataplane', 'facts', 'ipam', 'linux', 'net', 'netdb', 'sandbox'],
   // Looks at what the others have made, and changes nothing but rows that are wrong. How hosts are asked is handed in.
-  doctor: ['cluster', 'dataplane', 'gossip', 'linux', 'net', 'netdb', 'sandbox'],
+  doctor: ['cluster', 'dataplane', 'gossip', 'linux', 'net', 'netdb', 'pmtu', 'sandbox'],
   // Requests → verbs of network and reads of the tables. Its client half needs only its own types.
   api: [
     'cluster',
@@ -65,6 +67,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'net',
     'netdb',
     'network',
+    'pmtu',
     'sandbox',
   ],
   // Builds hosts around daemons: knows where a daemon keeps its files and how to ask it.

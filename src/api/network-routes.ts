@@ -2,6 +2,7 @@
 
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
+import type { Programmer } from '../dataplane/programmer.ts'
 import type { Netdb } from '../netdb/table.ts'
 import type { Endpoints } from '../network/endpoints.ts'
 import type { NetworkRecord, Networks } from '../network/networks.ts'
@@ -29,11 +30,12 @@ export interface NetworkRoutesOptions {
   readonly netdb: Netdb
   readonly networks: Networks
   readonly endpoints: Pick<Endpoints, 'countOn'>
+  readonly programmer: Pick<Programmer, 'mtuOf'>
   readonly mtuBytes: number
 }
 
 export function registerNetworks(http: FastifyInstance, options: NetworkRoutesOptions): void {
-  const { netdb, networks, endpoints, mtuBytes } = options
+  const { netdb, networks, endpoints, programmer, mtuBytes } = options
   /** A network is here while it is used here; where it was made, or a facts file says so, it is seen before, too. */
   const isHere = ({ key, owner, version }: NetworkRecord): boolean =>
     owner === netdb.self || version.lamport === 0 || endpoints.countOn(key) > 0
@@ -62,7 +64,7 @@ export function registerNetworks(http: FastifyInstance, options: NetworkRoutesOp
       subnets: networks.subnetsOf(network.key),
       endpoints: networks.endpointsOf(network.key),
       hostOf,
-      mtuBytes,
+      mtuBytes: programmer.mtuOf(network.key) ?? mtuBytes,
     })
   })
   http.delete<{ Params: { network: string } }>(

@@ -283,7 +283,7 @@ export class Routes {
   }
 
   #networks(): NetworkRow[] {
-    const { netdb, endpoints, mtuBytes } = this.#options
+    const { netdb, endpoints, programmer, mtuBytes } = this.#options
     const subnets = netdb.list('subnet').sort((a, b) => a.value.vni - b.value.vni)
     return netdb
       .list('network')
@@ -296,7 +296,7 @@ export class Routes {
             cidr6: cidr6 === null ? null : formatCidr(cidr6),
             vni,
           })),
-        mtu: value.mtu ?? mtuBytes,
+        mtu: programmer.mtuOf(key) ?? mtuBytes,
         localEndpoints: endpoints.countOn(key),
       }))
       .sort((a, b) => (a.name < b.name ? -1 : 1))

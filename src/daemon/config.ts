@@ -12,6 +12,9 @@ import { hostKey } from './directories.ts'
 
 export const DEFAULT_CONFIG_FILE = '/etc/weft/config.yaml'
 
+/** RFC 8899 section 5.1.1: a path is raised again after ten minutes. */
+const PATH_PROBE_INTERVAL_MS = 600_000
+
 export interface Config {
   /** This host's name among the members. */
   readonly name: string
@@ -21,6 +24,8 @@ export interface Config {
   /** UDP and TCP. */
   readonly gossipPort: number
   readonly workers: number
+  /** How often the path MTU to every member is looked for. */
+  readonly pathProbeIntervalMs: number
   readonly facts: string | undefined
   readonly runDir: string
   readonly stateDir: string
@@ -37,6 +42,7 @@ const SETTINGS = {
   'advertise-addr': z.string(),
   'vxlan-port': z.coerce.number().int().min(1).max(65_535),
   'gossip-port': z.coerce.number().int().min(1).max(65_535),
+  'path-probe-interval-ms': z.coerce.number().int().min(100).max(86_400_000),
   workers: z.coerce.number().int().min(1).max(64),
   facts: z.string(),
   'run-dir': z.string(),
@@ -109,6 +115,7 @@ export function loadConfig(flags: Readonly<Record<string, unknown>>): Config {
     gossipPort: settings['gossip-port'] ?? 7946,
     // A worker is worth its thread when it has a core of its own; one core is left to what sends and receives.
     workers: settings.workers ?? 1,
+    pathProbeIntervalMs: settings['path-probe-interval-ms'] ?? PATH_PROBE_INTERVAL_MS,
     facts: settings.facts === undefined ? undefined : resolve(settings.facts),
     runDir,
     stateDir: resolve(settings['state-dir'] ?? directories.stateDir),

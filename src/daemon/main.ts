@@ -19,20 +19,19 @@ import { Controller } from '../network/controller.ts'
 import { Endpoints } from '../network/endpoints.ts'
 import { Networks } from '../network/networks.ts'
 import type { Netdb } from '../netdb/table.ts'
+import { ENCAPSULATION_BYTES, PathMtus } from '../pmtu/path-mtus.ts'
 import { listInits } from '../sandbox/spawn-init.ts'
 import { VERSION } from '../version.ts'
 import { changeUnderlay, chooseUnderlay, forgetChoice } from './advertise.ts'
 import { type Config, loadConfig } from './config.ts'
 import { EndRequests } from './end-requests.ts'
+import { followPaths } from './follow-paths.ts'
 import { takeLock } from './lock.ts'
 import { makeDoctor } from './make-doctor.ts'
 import { NetworkFacts, readUsable } from './network-facts.ts'
 import { peersOf } from './peers.ts'
 import { openRecords } from './records.ts'
 import { describeSelf, underlayRoutes } from './self-record.ts'
-
-/** Outer IPv4 (20), UDP (8), VXLAN (8) and the inner Ethernet header (14): RFC 7348 section 5. */
-const ENCAPSULATION_BYTES = 50
 
 /** Steps that take back what was done, the last one first. */
 type Undo = (() => void | Promise<void>)[]
@@ -69,6 +68,7 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
     config.facts === undefined ? undefined : await readUsable({ path: config.facts, self: name })
   const underlay = await chooseUnderlay(config, facts)
   const mtuBytes = underlay.mtuBytes - ENCAPSULATION_BYTES
+  const paths = new PathMtus(underlay.mtuBytes)
 
   const dataplane = new Dataplane({ address: underlay.address, vxlanPort, workers })
   // Ports go before there is a controller only if there are none.
@@ -89,6 +89,7 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
     netdb,
     self,
     mtu: mtuBytes,
+    mtuTo: (member) => paths.overlayMtuTo(member),
     apply: (batch) => {
       dataplane.apply(batch)
     },
@@ -152,6 +153,10 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
   undo.push(await describeSelf(netdb, systemClock, config, underlay))
   netdb.ready()
   dataplane.run()
+  const intervalMs = config.pathProbeIntervalMs
+  undo.push(
+    followPaths({ paths, underlay, intervalMs, stateDir, netdb, programmer, controller, log }),
+  )
   networkFacts?.follow()
   undo.push(() => networkFacts?.close())
 
@@ -175,7 +180,7 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
       doctor: makeDoctor({
         config,
         underlay,
-        mtuBytes,
+        paths,
         netdb,
         programmer,
         dataplane,

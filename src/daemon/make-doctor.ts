@@ -11,14 +11,14 @@ import { peersOf } from '../doctor/peers.ts'
 import type { UnderlayInterface } from '../linux/underlay.ts'
 import type { Netdb } from '../netdb/table.ts'
 import type { Controller } from '../network/controller.ts'
+import type { PathMtus } from '../pmtu/path-mtus.ts'
 import type { Config } from './config.ts'
 import { NAMED_HOSTS } from './directories.ts'
 
 export interface DoctorParts {
   readonly config: Config
   readonly underlay: UnderlayInterface
-  /** Of overlays, in bytes. */
-  readonly mtuBytes: number
+  readonly paths: PathMtus
   readonly netdb: Netdb
   readonly programmer: Programmer
   readonly dataplane: Dataplane
@@ -27,7 +27,7 @@ export interface DoctorParts {
 }
 
 export function makeDoctor(parts: DoctorParts): Doctor {
-  const { config, underlay, mtuBytes, netdb, programmer, dataplane, controller, cluster } = parts
+  const { config, underlay, paths, netdb, programmer, dataplane, controller, cluster } = parts
   const { vxlanPort, gossipPort, runDir, stateDir } = config
   return new Doctor({
     host: config.name,
@@ -36,7 +36,7 @@ export function makeDoctor(parts: DoctorParts): Doctor {
     vxlanPort,
     gossipPort,
     interfaceMtu: underlay.mtuBytes,
-    overlayMtuTo: () => mtuBytes,
+    overlayMtuTo: ({ id }) => paths.overlayMtuTo(id),
     netdb,
     programmer,
     dataplane,

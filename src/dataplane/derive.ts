@@ -14,6 +14,8 @@ export interface View {
   readonly self: string
   /** Overlay MTU of networks that do not set one, in bytes. */
   readonly mtu: number
+  /** What overlays send to that member at most, in bytes. */
+  mtuTo(member: string): number
   /** The open port of an endpoint of this host. */
   portOf(endpoint: string): PortId | undefined
   vtepOf(member: string): Ipv4Address | undefined
@@ -90,7 +92,7 @@ export function networkRows(parts: NetworkParts, view: View): Row[] {
       vni,
       record,
       router,
-      mtu: parts.network.value.mtu ?? view.mtu,
+      mtu: networkMtu(parts, view),
       gatewayMac,
       gateway4: gateway,
       gateway6,
@@ -111,6 +113,18 @@ export function networkRows(parts: NetworkParts, view: View): Row[] {
   const record = view.numberOf(parts.network)
   rows.push({ table: 'router', router, record, subnets: routed, addresses })
   return rows
+}
+
+/** The MTU of a network: its own if it has one, else what the way to every host with endpoints on it carries. */
+export function networkMtu(
+  { network, endpoints }: Pick<NetworkParts, 'network' | 'endpoints'>,
+  view: View,
+): number {
+  if (network.value.mtu !== null) return network.value.mtu
+  const members = new Set([...endpoints].map(({ owner }) => owner))
+  for (const member of network.value.learning) members.add(member)
+  members.delete(view.self)
+  return Math.min(view.mtu, ...[...members].map((member) => view.mtuTo(member)))
 }
 
 interface Places {

@@ -15,6 +15,7 @@ import {
   claimOf,
   endpointRows,
   memberRows,
+  networkMtu,
   networkRows,
 } from './derive.ts'
 import { RecordNumbers } from './record-numbers.ts'
@@ -27,6 +28,8 @@ export interface ProgrammerOptions {
   readonly self: string
   /** Overlay MTU of networks that do not set one, in bytes. */
   readonly mtu: number
+  /** The same for what is sent to one member; when left out, `mtu` for all. */
+  readonly mtuTo?: (member: string) => number
   /** Sends a batch to the native core. */
   readonly apply: (batch: Uint8Array) => void
 }
@@ -50,12 +53,13 @@ export class Programmer {
   readonly #dirtyNetworks = new Set<string>()
   #scheduled = false
 
-  constructor({ netdb, self, mtu, apply }: ProgrammerOptions) {
+  constructor({ netdb, self, mtu, mtuTo, apply }: ProgrammerOptions) {
     this.#netdb = netdb
     this.#apply = apply
     this.#view = {
       self,
       mtu,
+      mtuTo: mtuTo ?? (() => mtu),
       portOf: (endpoint) => this.#ports.get(endpoint),
       vtepOf: (member) => netdb.get('member', member)?.value.vtep,
       numberOf: (record) => this.#numbers.of(record),
@@ -84,6 +88,20 @@ export class Programmer {
   /** Whether endpoints of this host are on the network. */
   isActive(network: string): boolean {
     return this.#active.has(network)
+  }
+
+  /** The MTU of a network now, in bytes; undefined: there is no such network. */
+  mtuOf(key: string): number | undefined {
+    const network = this.#netdb.get('network', key)
+    if (network === undefined) return undefined
+    const endpoints = [...(this.#endpoints.get(key)?.values() ?? [])]
+    return networkMtu({ network, endpoints }, this.#view)
+  }
+
+  /** What `mtuTo` gives for that member has changed. */
+  pathChanged(member: string): void {
+    this.#markEndpointsOf(member)
+    this.flush()
   }
 
   /** Sends what has changed. Happens by itself after each change; at once for who must know that it is done. */

@@ -20,7 +20,12 @@ export function nodeEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
 }
 
 /** Of ours, those that do not change what a lab is. */
-const PASSED_ON: readonly string[] = ['WEFT_DEBUG', 'WEFT_LOG_LEVEL', 'WEFT_TEST_HOOKS']
+const PASSED_ON: readonly string[] = [
+  'WEFT_DEBUG',
+  'WEFT_LOG_LEVEL',
+  'WEFT_TEST_HOOKS',
+  'WEFT_PATH_PROBE_INTERVAL_MS',
+]
 
 /** A daemon's: what the lab decides is not to be changed by variables of the one who typed. */
 export function daemonEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {

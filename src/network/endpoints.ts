@@ -64,7 +64,7 @@ export class Endpoints {
    * @throws WeftError not_found, no_address, address_in_use, mac_in_use, invalid_argument, unavailable
    */
   async promise(wish: EndpointWish): Promise<EndpointSpec> {
-    const { networks, book, mtuBytes } = this.#options
+    const { networks, book, programmer, mtuBytes } = this.#options
     const network = await networks.find(wish.network)
     const subnets = networks.subnetsOf(network.key).map(({ value }) => value)
     const endpointId = randomBytes(32).toString('hex')
@@ -75,7 +75,7 @@ export class Endpoints {
       networkId: network.key,
       interface: wish.interface,
       ...specOf(addresses),
-      mtuBytes: network.value.mtu ?? mtuBytes,
+      mtuBytes: programmer.mtuOf(network.key) ?? mtuBytes,
       aliases: [...(wish.aliases ?? [])],
     }
   }

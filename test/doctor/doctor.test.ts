@@ -4,13 +4,15 @@ import t from 'tap'
 import { judgeClock } from '../../src/doctor/clock-offset.ts'
 import { judgeDuplicates } from '../../src/doctor/duplicates.ts'
 import { reportOf } from '../../src/doctor/finding.ts'
-import { findPathMtu, judgePathMtu } from '../../src/doctor/path-mtu.ts'
+import { judgePathMtu } from '../../src/doctor/path-mtu.ts'
 import { judgeConnection, judgeDatagrams } from '../../src/doctor/ports.ts'
 import { judgeTables } from '../../src/doctor/tables.ts'
 import { formatReport } from '../../src/cli/commands/doctor.ts'
 import type { EchoResult } from '../../src/linux/echo.ts'
 import { readPing } from '../../src/linux/ping-echo.ts'
 import { echoRequest, readEcho } from '../../src/linux/raw-echo.ts'
+import { findPathMtu } from '../../src/pmtu/search.ts'
+import { PathMtus } from '../../src/pmtu/path-mtus.ts'
 import { parseIpv4Address } from '../../src/net/ipv4-address.ts'
 import { parseMacAddress } from '../../src/net/mac-address.ts'
 import { parseVni } from '../../src/net/vni.ts'
@@ -48,6 +50,19 @@ t.test('the path MTU is found, whether routers tell it or not', async (t) => {
   const liar = async (bytes: number): Promise<EchoResult> =>
     bytes > 1400 ? { kind: 'too_big', mtu: 9000 } : REPLY
   t.equal(await findPathMtu(liar, 1500), 1400, 'a router tells nonsense')
+})
+
+t.test('overlays keep to the path, within bounds', async (t) => {
+  const paths = new PathMtus(1500)
+  t.equal(paths.overlayMtuTo('h2'), 1450, 'not known yet: the interface')
+  t.equal(paths.set('h2', 1400), true)
+  t.equal(paths.set('h2', 1400), false, 'no news')
+  t.equal(paths.overlayMtuTo('h2'), 1350)
+  paths.set('h2', 900)
+  t.equal(paths.overlayMtuTo('h2'), 1280, 'IPv6 stays')
+  t.equal(paths.set('h2', 9000), true)
+  t.equal(paths.overlayMtuTo('h2'), 1450, 'never more than the interface')
+  t.equal(new PathMtus(1300).overlayMtuTo('h2'), 1250, 'the interface itself is small')
 })
 
 t.test('verdicts', async (t) => {

@@ -1,0 +1,65 @@
+// The daemon follows its paths: what the prober finds becomes the MTU of rows and of live interfaces.
+
+import { systemClock } from '../clock.ts'
+import type { Programmer } from '../dataplane/programmer.ts'
+import { openEcho } from '../linux/open-echo.ts'
+import type { UnderlayInterface } from '../linux/underlay.ts'
+import type { Logger } from '../log.ts'
+import type { Netdb } from '../netdb/table.ts'
+import type { Controller } from '../network/controller.ts'
+import { LiveMtus } from '../network/live-mtus.ts'
+import type { PathMtus } from '../pmtu/path-mtus.ts'
+import { PathProber } from '../pmtu/prober.ts'
+
+export interface FollowOptions {
+  readonly paths: PathMtus
+  readonly underlay: UnderlayInterface
+  readonly intervalMs: number
+  readonly stateDir: string
+  readonly netdb: Netdb
+  readonly programmer: Programmer
+  readonly controller: Controller
+  readonly log: Logger
+}
+
+/** Gives the function that ends it. */
+export function followPaths(options: FollowOptions): () => void {
+  const { paths, underlay, intervalMs, stateDir, netdb, programmer, controller, log } = options
+  const live = new LiveMtus({
+    stateDir,
+    sandboxes: () => controller.list(),
+    mtuOf: (network) => programmer.mtuOf(network),
+    log,
+  })
+  // A host's first endpoint on a network brings its path into that network's MTU, the last one takes it out.
+  const unwatch = netdb.watch(({ before, after }) => {
+    const kind = (after ?? before)?.kind
+    if (kind === 'endpoint' || kind === 'network') live.soon()
+  })
+  const prober = new PathProber({
+    netdb,
+    clock: systemClock,
+    openEcho: () => openEcho(underlay.address),
+    interfaceMtu: underlay.mtuBytes,
+    intervalMs,
+    onPath: (member, bytes) => {
+      if (!paths.set(member, bytes)) return
+      programmer.pathChanged(member)
+      live.soon()
+      const name = netdb.nameOfMember(member)
+      log.info(
+        { member: name, bytes },
+        `the path MTU to ${name} is ${bytes}: overlays that it is on send at most ${paths.overlayMtuTo(member)}`,
+      )
+    },
+    onGone: (member) => {
+      paths.forget(member)
+    },
+  })
+  live.soon()
+  return () => {
+    prober.close()
+    unwatch()
+    live.close()
+  }
+}
