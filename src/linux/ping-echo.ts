@@ -16,9 +16,10 @@ export class PingEcho implements Echo {
   }
 
   async send(target: Ipv4Address, bytes: number, timeoutMs: number): Promise<EchoResult> {
-    // `probe`: don't fragment, and whatever the kernel believes of the path already, send it.
+    // Don't fragment. What the kernel believes of the path already it refuses itself, and says so: a path that was raised is seen
+    // when that is forgotten, after ten minutes. (`-M probe` would send it, but Debian 12's ping does not know it.)
     const args = [
-      ...['-n', '-c', '1', '-M', 'probe', '-I', this.#source],
+      ...['-n', '-c', '1', '-M', 'do', '-I', this.#source],
       ...['-W', String(timeoutMs / 1000), '-s', String(Math.max(0, bytes - ECHO_HEADER_BYTES))],
       target,
     ]

@@ -9,7 +9,7 @@ import { encodePut, encodeRemove } from '../../src/dataplane/batch.ts'
 import type { FdbRow } from '../../src/dataplane/rows.ts'
 import { parseMacAddress } from '../../src/net/mac-address.ts'
 import { eventually, ok } from '../fixtures/commands.ts'
-import { inLab, inNetns, type Lab } from '../fixtures/lab.ts'
+import { inLab, inNetns, type Lab, ROOT } from '../fixtures/lab.ts'
 
 // For the row that is changed behind the programmer's back: no verb does that.
 process.env['WEFT_TEST_HOOKS'] = '1'
@@ -168,6 +168,18 @@ async function well(t: Test, lab: Lab, host: string): Promise<void> {
   t.same(left, [], 'all is well again')
 }
 
+/** What the ping program, which stands in where raw-socket is not built, says of packets from h1 to h2. */
+const BY_PING = `
+  import('${ROOT}/dist/linux/ping-echo.js').then(async ({ PingEcho }) => {
+    const echo = new PingEcho('172.31.1.11')
+    const kinds = []
+    for (const [to, bytes] of [['192.168.1.12', 1400], ['192.168.1.12', 1401], ['192.168.1.99', 100]]) {
+      const { kind, mtu } = await echo.send(to, bytes, 1000)
+      kinds.push(mtu === undefined ? kind : kind + ' ' + mtu)
+    }
+    console.log(kinds.join())
+  })`
+
 async function pathMtu(t: Test, lab: Lab): Promise<void> {
   const set = (bytes: number) =>
     ok(inNetns(lab.netns('r'), ['ip', 'link', 'set', 'h2', 'mtu', String(bytes)]))
@@ -183,6 +195,8 @@ async function pathMtu(t: Test, lab: Lab): Promise<void> {
     )
     t.match(found[0]?.found, host === 'h1' ? /path MTU 1400/ : /path MTU 140[0-4]/)
   }
+  const { stdout, stderr } = await lab.on('h1', [process.execPath, '-e', BY_PING])
+  t.match(stdout, /^reply,too_big 1400,(silence|unreachable)\n$/, `ping sees it, too ${stderr}`)
   await set(1500)
   await well(t, lab, 'h1')
 }
