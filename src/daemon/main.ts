@@ -152,7 +152,6 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
   await controller.adoptAll()
   undo.push(await describeSelf(netdb, systemClock, config, underlay))
   netdb.ready()
-  dataplane.run()
   const intervalMs = config.pathProbeIntervalMs
   undo.push(
     followPaths({ paths, underlay, intervalMs, stateDir, netdb, programmer, controller, log }),
@@ -204,6 +203,9 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
   parts.server = server
   undo.push(() => cluster.close())
   await cluster.resume()
+  // Frames have waited since the last daemon ended: they meet the rows of all hosts that it knew, or are lost to TCP's next attempt.
+  programmer.flush()
+  dataplane.run()
   await server.listen()
   undo.push(() => server.close())
   log.info(
