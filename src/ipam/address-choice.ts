@@ -119,8 +119,7 @@ function exhausted({ network, subnets }: AddressQuestion<AddressSubnet>): WeftEr
   const all = numbers.length === 0 ? 'it has no subnet' : numbers.join(', ')
   return new WeftError(
     'no_address',
-    // The verb comes with the commands of networks: src/cli has none of them yet.
-    `network ${network} has no free address: ${all}; add a subnet with weft network update --subnet-add, or remove endpoints`,
+    `network ${network} has no free address: ${all}; remove endpoints, or make a larger network`,
   )
 }
 

@@ -175,7 +175,7 @@ function endpointCollisions(endpoints: readonly EndpointClaim[]): Finding[] {
   const byName = new Map(named.map(({ name, claim }) => [name, claim]))
   const superseded = new Set(
     endpoints.flatMap((claim) =>
-      (claim.value.supersedes ?? []).filter((name) => shareAddress(claim, byName.get(name))),
+      claim.value.supersedes.filter((name) => shareAddress(claim, byName.get(name))),
     ),
   )
   const inOrder = named.toSorted((a, b) => byClaim(a.claim, b.claim))

@@ -103,7 +103,7 @@ t.test('the first subnet with room is used; exhaustion is told with the numbers'
   for (const [subnets, numbers] of rows) {
     t.throws(() => choose(subnets, held), {
       code: 'no_address',
-      message: `network demo has no free address: ${numbers}; add a subnet with weft network update --subnet-add, or remove endpoints`,
+      message: `network demo has no free address: ${numbers}; remove endpoints, or make a larger network`,
     })
   }
   const full = Array.from({ length: 253 }, (_, i) => holder(`10.0.1.${i + 2}`))

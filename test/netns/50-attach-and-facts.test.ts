@@ -170,7 +170,9 @@ async function churn(t: Test, lab: Lab, c1: Sandbox, c2: Sandbox): Promise<void>
   const [, sent = '', received = ''] =
     /(\d+) packets transmitted, (\d+) received/.exec(stdout) ?? []
   t.ok(Number(sent) > 200, `${sent} pings in ${seconds.toFixed(1)} s`)
-  t.equal(received, sent, 'each was answered')
+  // SIGINT does not wait for the answer to the last one.
+  const missing = Number(sent) - Number(received)
+  t.ok(missing <= 1, `each was answered, but for the last one maybe (${missing})`)
 }
 
 async function facts(t: Test, lab: Lab, c1: Sandbox, c2: Sandbox): Promise<void> {
