@@ -15,7 +15,6 @@ export interface FollowOptions {
   readonly paths: PathMtus
   readonly underlay: UnderlayInterface
   readonly intervalMs: number
-  readonly stateDir: string
   readonly netdb: Netdb
   readonly programmer: Programmer
   readonly controller: Controller
@@ -24,11 +23,11 @@ export interface FollowOptions {
 
 /** Gives the function that ends it. */
 export function followPaths(options: FollowOptions): () => void {
-  const { paths, underlay, intervalMs, stateDir, netdb, programmer, controller, log } = options
+  const { paths, underlay, intervalMs, netdb, programmer, controller, log } = options
   const live = new LiveMtus({
-    stateDir,
     sandboxes: () => controller.list(),
     mtuOf: (network) => programmer.mtuOf(network),
+    noteEndpoints: (sandbox) => controller.noteEndpoints(sandbox),
     log,
   })
   // A host's first endpoint on a network brings its path into that network's MTU, the last one takes it out.

@@ -153,9 +153,7 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
   undo.push(await describeSelf(netdb, systemClock, config, underlay))
   netdb.ready()
   const intervalMs = config.pathProbeIntervalMs
-  undo.push(
-    followPaths({ paths, underlay, intervalMs, stateDir, netdb, programmer, controller, log }),
-  )
+  undo.push(followPaths({ paths, underlay, intervalMs, netdb, programmer, controller, log }))
   networkFacts?.follow()
   undo.push(() => networkFacts?.close())
 

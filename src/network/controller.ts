@@ -1,11 +1,10 @@
-// The controller: makes, finds, adopts and removes the sandboxes of this host.
+// The controller: makes, follows and removes the sandboxes of this host.
 //
 // A sandbox lives as long as its weft-init. The controller never ends one by itself dying: it only ever asks init, and learns
 // from init (a watch that ends) that a sandbox is gone; then its endpoints are detached, whoever ended it.
 
 import { randomBytes } from 'node:crypto'
-import { mkdir, readdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { rm } from 'node:fs/promises'
 import type { Clock } from '../clock.ts'
 import { startProgram } from '../dataplane/binding.ts'
 import type { PortId } from '../dataplane/rows.ts'
@@ -15,13 +14,8 @@ import type { Logger } from '../log.ts'
 import { parseName } from '../net/name.ts'
 import { weftInit } from '../programs.ts'
 import { InitClient, type InitStream, type WindowSize } from '../sandbox/init-client.ts'
-import {
-  type InitProcess,
-  initAlive,
-  killInit,
-  listInits,
-  spawnInit,
-} from '../sandbox/spawn-init.ts'
+import { type InitProcess, killInit, spawnInit } from '../sandbox/spawn-init.ts'
+import { adoptAll } from './adoption.ts'
 import type { Endpoints } from './endpoints.ts'
 import { nextInterfaceName, parseInterfaceName } from './interface-name.ts'
 import {
@@ -33,7 +27,8 @@ import {
   twiceOn,
 } from './requests.ts'
 import { type Sandbox, newSandbox, whenGone } from './sandbox.ts'
-import { type EndpointSpec, type SandboxSpec, SandboxStore } from './sandbox-spec.ts'
+import type { EndpointSpec } from './sandbox-spec.ts'
+import { SandboxTable } from './sandbox-table.ts'
 
 export interface ControllerOptions {
   readonly endpoints: Endpoints
@@ -48,55 +43,40 @@ export interface ControllerOptions {
 
 /** A sandbox that waits for its first attach stream is removed after this long: its client is gone. */
 const START_PATIENCE_MS = 10_000
-/** Ended sandboxes that `ps -a` remembers. */
-const MOST_ENDED = 100
-/** Characters of the id in a socket's name: enough to be unique on a host, short enough for the path. */
-const SOCKET_ID_LENGTH = 12
 
 export class Controller {
   readonly #options: ControllerOptions
-  readonly #store: SandboxStore
-  /** By id. */
-  readonly #sandboxes = new Map<string, Sandbox>()
+  readonly #table: SandboxTable
   /** Names of sandboxes under construction. */
   readonly #making = new Set<string>()
   #closed = false
 
   constructor(options: ControllerOptions) {
     this.#options = options
-    this.#store = new SandboxStore(join(options.stateDir, 'sandboxes'))
+    this.#table = new SandboxTable(options)
   }
 
   list(): Sandbox[] {
-    return [...this.#sandboxes.values()]
+    return this.#table.list()
   }
 
-  /**
-   * By name or by a prefix of the id of at least four characters. A living one comes before an ended one.
-   *
-   * @throws WeftError not_found
-   */
+  /** @throws WeftError not_found */
   find(nameOrId: string): Sandbox {
-    const all = this.list()
-    const named = all.filter(({ spec }) => spec.name === nameOrId)
-    const found =
-      named.find(({ state }) => state !== 'exited') ??
-      named.at(-1) ??
-      (/^[0-9a-f]{4,64}$/.test(nameOrId)
-        ? all.find(({ spec }) => spec.id.startsWith(nameOrId))
-        : undefined)
-    if (found === undefined)
-      throw new WeftError('not_found', `no sandbox ${nameOrId} on this host; see weft ps -a`)
-    return found
+    return this.#table.find(nameOrId)
   }
 
-  directoryOf(sandbox: Sandbox): string {
-    return this.#store.directoryOf(sandbox.spec.id)
+  directoryOf({ spec }: Sandbox): string {
+    return this.#table.directoryOf(spec)
   }
 
   /** The control socket of a sandbox's init. */
   socketPathOf({ spec }: Sandbox): string {
-    return this.#socketOf(spec)
+    return this.#table.socketOf(spec)
+  }
+
+  /** Writes down what the endpoints of a living sandbox have become, for the next daemon. */
+  async noteEndpoints(sandbox: Sandbox): Promise<void> {
+    await this.#table.noteEndpoints(sandbox)
   }
 
   /** Makes a sandbox with all its endpoints. Nothing is left of it when it throws. */
@@ -163,7 +143,7 @@ export class Controller {
       await whenGone(sandbox)
       await this.#options.endpoints.known(sandbox.spec.endpoints)
     }
-    await this.#forget(sandbox)
+    await this.#table.forget(sandbox)
   }
 
   /** Ends every sandbox at once. */
@@ -187,24 +167,20 @@ export class Controller {
     )
     sandbox.endpoints = sandbox.endpoints.filter((open) => open !== endpoint)
     this.#options.endpoints.detach(endpoint)
+    // Nor is the next daemon to bring it back.
+    this.#table.noteEndpoints(sandbox).catch((error: unknown) => {
+      this.#options.log.error({ sandbox: sandbox.spec.name }, messageOf(error))
+    })
   }
 
   /** Takes over what an earlier daemon left behind, and cleans up what nobody owns any more. */
   async adoptAll(): Promise<void> {
-    const { log, stateDir } = this.#options
-    await mkdir(join(this.#options.runDir, 's'), { recursive: true, mode: 0o700 })
-    const specs = await this.#store.readAll((problem) => {
-      log.error({}, problem)
+    await adoptAll({
+      ...this.#options,
+      table: this.#table,
+      follow: (sandbox) => this.#follow(sandbox),
+      end: (sandbox) => this.remove(sandbox, { force: true, timeoutMs: 0 }),
     })
-    await Promise.all(specs.map((spec) => this.#adopt(spec)))
-    for (const init of await listInits(stateDir)) {
-      if (this.list().some(({ client, spec }) => client !== null && spec.init?.pid === init.pid))
-        continue
-      log.warn({ pid: init.pid }, 'a weft-init that no sandbox here knows of is ended')
-      killInit(init)
-    }
-    await this.#removeStraySockets()
-    await this.#forgetOldest()
   }
 
   /** Leaves the sandboxes to the next daemon. */
@@ -257,34 +233,25 @@ export class Controller {
       const init = await this.#spawn(sandbox, request)
       // Who is in the namespace can read what is there, without a process for that.
       if (request.kind === 'attach') await promise(new Set(interfaceNames(init.pid)))
-      await this.#store.write(sandbox.spec)
+      await this.#table.note(sandbox)
       for (const spec of promised) {
         const client = this.requireClient(sandbox)
         sandbox.endpoints.push(await endpoints.open(request.name, spec, client))
       }
       await endpoints.settle(request.name, sandbox.endpoints)
-      await this.#noteEndpoints(sandbox)
+      await this.#table.noteEndpoints(sandbox)
       for (const endpoint of [...sandbox.endpoints])
         await endpoints.setUp(endpoint, this.requireClient(sandbox))
-      await this.#forgetNamesake(sandbox)
+      await this.#table.forgetNamesake(sandbox)
       if (request.kind === 'run' && request.detach) await this.start(sandbox)
       else if (request.kind === 'run') this.#awaitStart(sandbox)
       return sandbox
     } catch (error) {
       for (const spec of promised) endpoints.forget(spec)
-      if (sandbox.client === null) await this.#forget(sandbox)
+      if (sandbox.client === null) await this.#table.forget(sandbox)
       else await this.remove(sandbox, { force: true, timeoutMs: 0 })
       throw error
     }
-  }
-
-  /** Writes down what the endpoints have become, for the next daemon. */
-  async #noteEndpoints(sandbox: Sandbox): Promise<void> {
-    const specs = sandbox.endpoints.map(({ spec }) => spec)
-    const noted = sandbox.spec.endpoints
-    if (specs.length === noted.length && specs.every((spec, index) => spec === noted[index])) return
-    sandbox.spec = { ...sandbox.spec, endpoints: specs }
-    await this.#store.write(sandbox.spec)
   }
 
   async #promise(
@@ -310,8 +277,8 @@ export class Controller {
 
   async #spawn(sandbox: Sandbox, request: RunRequest | AttachRequest): Promise<InitProcess> {
     const directory = this.directoryOf(sandbox)
-    const socket = this.#socketOf(sandbox.spec)
-    await this.#store.write(sandbox.spec)
+    const socket = this.#table.socketOf(sandbox.spec)
+    await this.#table.note(sandbox)
     const keep = this.#options.keep()
     const common = { binary: weftInit(), directory, socket, keep, startProgram }
     const init =
@@ -335,17 +302,19 @@ export class Controller {
             throw explained(error, request.place)
           })
     sandbox.spec = { ...sandbox.spec, init }
-    this.#sandboxes.set(sandbox.spec.id, sandbox)
+    this.#table.add(sandbox)
     await this.#follow(sandbox)
     return init
   }
 
   /** Connects to init and learns of its end. */
-  async #follow(sandbox: Sandbox): Promise<void> {
-    sandbox.client = new InitClient(this.#socketOf(sandbox.spec))
-    await sandbox.client.watch(() => {
+  async #follow(sandbox: Sandbox): Promise<InitClient> {
+    const client = new InitClient(this.#table.socketOf(sandbox.spec))
+    sandbox.client = client
+    await client.watch(() => {
       if (!this.#closed) void this.#onGone(sandbox)
     })
+    return client
   }
 
   async #onGone(sandbox: Sandbox): Promise<void> {
@@ -354,82 +323,22 @@ export class Controller {
     sandbox.client?.close()
     sandbox.client = null
     await this.#detachAll(sandbox)
-    await rm(this.#socketOf(sandbox.spec), { force: true })
-    await this.#noteExit(sandbox)
+    await rm(this.#table.socketOf(sandbox.spec), { force: true })
+    await this.#table.noteExit(sandbox)
     const { name } = sandbox.spec
     log.info({ sandbox: name, code: sandbox.exit?.code ?? null }, `sandbox ${name} ended`)
-    if (sandbox.spec.kind === 'attach') await this.#forget(sandbox)
-    await this.#forgetOldest()
+    if (sandbox.spec.kind === 'attach') await this.#table.forget(sandbox)
+    await this.#table.forgetOldest()
     sandbox.gone.abort()
   }
 
   /** When it is done, our descriptors of the interfaces are closed: who asked may want their names again. */
   async #detachAll(sandbox: Sandbox): Promise<void> {
     const { endpoints } = this.#options
+    sandbox.released = true
     const open = sandbox.endpoints.splice(0)
     for (const endpoint of open) endpoints.detach(endpoint)
     if (open.length > 0) await endpoints.settled()
-  }
-
-  async #noteExit(sandbox: Sandbox): Promise<void> {
-    sandbox.state = 'exited'
-    sandbox.exit = await this.#store.readExit(sandbox.spec.id).catch((error: unknown) => {
-      this.#options.log.error(
-        { sandbox: sandbox.spec.name },
-        `its exit.json cannot be read: ${messageOf(error)}`,
-      )
-      return null
-    })
-    sandbox.startedAtMs = sandbox.exit?.startedAtMs ?? sandbox.startedAtMs
-  }
-
-  async #adopt(spec: SandboxSpec): Promise<void> {
-    const { endpoints, log } = this.#options
-    const sandbox = newSandbox(spec, spec.kind === 'attach' ? 'attached' : 'running')
-    this.#sandboxes.set(spec.id, sandbox)
-    if (spec.init === null || !initAlive(spec.init)) {
-      await rm(this.#socketOf(spec), { force: true })
-      await this.#noteExit(sandbox)
-      sandbox.gone.abort()
-      // Without an init it was only half made: there is nothing to remember.
-      if (spec.kind === 'attach' || spec.init === null) await this.#forget(sandbox)
-      return
-    }
-    try {
-      await this.#follow(sandbox)
-      const client = this.requireClient(sandbox)
-      const state = await client.state()
-      if (state.phase === 'created') {
-        log.info({ sandbox: spec.name }, `sandbox ${spec.name} was never started and is removed`)
-        await this.remove(sandbox, { force: true, timeoutMs: 0 })
-        return
-      }
-      if (state.phase === 'running') sandbox.innerPid = state.pid
-      for (const endpoint of spec.endpoints) {
-        sandbox.endpoints.push(await endpoints.adopt(spec.name, endpoint, client))
-      }
-      sandbox.startedAtMs = spec.createdAtMs
-      log.info({ sandbox: spec.name, init: spec.init.pid }, `sandbox ${spec.name} adopted`)
-    } catch (error) {
-      log.error(
-        { sandbox: spec.name },
-        `sandbox ${spec.name} cannot be adopted and is ended: ${messageOf(error)}`,
-      )
-      killInit(spec.init)
-      if (sandbox.client === null) sandbox.gone.abort()
-      else await whenGone(sandbox)
-    }
-  }
-
-  /** An init that was killed could not remove its socket. */
-  async #removeStraySockets(): Promise<void> {
-    const directory = join(this.#options.runDir, 's')
-    const living = this.list().filter(({ client }) => client !== null)
-    const used = new Set(living.map(({ spec }) => this.#socketOf(spec)))
-    for (const name of await readdir(directory)) {
-      const path = join(directory, name)
-      if (!used.has(path)) await rm(path, { recursive: true, force: true })
-    }
   }
 
   #noteStarted(sandbox: Sandbox, innerPid: number | null): void {
@@ -456,31 +365,5 @@ export class Controller {
       }, timeoutMs)
     })
     return await Promise.race([whenGone(sandbox).then(() => true), late])
-  }
-
-  /** A new sandbox takes the name of an ended one: that one is forgotten. */
-  async #forgetNamesake({ spec }: Sandbox): Promise<void> {
-    for (const other of this.list()) {
-      if (other.spec.name === spec.name && other.spec.id !== spec.id && other.state === 'exited') {
-        await this.#forget(other)
-      }
-    }
-  }
-
-  async #forgetOldest(): Promise<void> {
-    const ended = this.list().filter(({ state }) => state === 'exited')
-    ended.sort((a, b) => (a.exit?.endedAtMs ?? 0) - (b.exit?.endedAtMs ?? 0))
-    for (const sandbox of ended.slice(0, Math.max(0, ended.length - MOST_ENDED)))
-      await this.#forget(sandbox)
-  }
-
-  async #forget(sandbox: Sandbox): Promise<void> {
-    this.#sandboxes.delete(sandbox.spec.id)
-    await rm(this.#socketOf(sandbox.spec), { force: true })
-    await this.#store.remove(sandbox.spec.id)
-  }
-
-  #socketOf({ id }: SandboxSpec): string {
-    return join(this.#options.runDir, 's', id.slice(0, SOCKET_ID_LENGTH))
   }
 }

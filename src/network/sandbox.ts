@@ -12,7 +12,7 @@ export type SandboxState = 'created' | 'running' | 'exited' | 'attached'
 
 /** An endpoint whose TAP is open in the dataplane. */
 export interface OpenEndpoint {
-  /** Changes when the endpoint is given other addresses. */
+  /** Changes when the endpoint is given other addresses or another MTU; noteEndpoints() writes it down. */
   spec: EndpointSpec
   readonly port: PortId
 }
@@ -31,6 +31,12 @@ export interface Sandbox {
   startDeadline: Timer | null
   /** Aborted when init is gone and all that was its is released. */
   readonly gone: AbortController
+  /** It is ending: its endpoints are detached, and what is remembered of them stays as it was. */
+  released: boolean
+  /** Nobody knows it any more, nor is anything of it to be written down. */
+  forgotten: boolean
+  /** Settles when what was to be written down about it is. */
+  written: Promise<void>
 }
 
 export function newSandbox(spec: SandboxSpec, state: SandboxState): Sandbox {
@@ -44,6 +50,9 @@ export function newSandbox(spec: SandboxSpec, state: SandboxState): Sandbox {
     exit: null,
     startDeadline: null,
     gone: new AbortController(),
+    released: false,
+    forgotten: false,
+    written: Promise.resolve(),
   }
 }
 
