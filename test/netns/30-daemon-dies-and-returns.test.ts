@@ -4,6 +4,8 @@
 //      │ daemon: killed, started                     │ daemon: killed, started
 //      │ c1 10.0.1.11   ── a TCP connection ──────►  │ c2 10.0.1.12   echoes, and talks by itself
 //      └──── 172.31.1.1 ──────────── r ──────────────┴── 192.168.1.1
+//
+// Runs alone: an outage is timed.
 
 import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -4,6 +4,8 @@
 //                              forwards, or not
 //
 // Short here; WEFT_SOAK_HOSTS, WEFT_SOAK_PARTED_SECONDS and WEFT_SOAK_RECORDS make it long (scripts/measure-agreement).
+//
+// Runs alone: agreement is timed.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'

@@ -7,6 +7,8 @@
 //      └──── 172.31.1.1 ──────────── r ──────────────┴── 192.168.1.1
 //
 // Short here; scripts/soak-sequence runs the same with more packets and for longer.
+//
+// Runs alone: half of the highest rate needs both CPUs.
 
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'

@@ -4,6 +4,8 @@
 //      │ soak           60 endpoints, one after the other: a namespace, a process, a namespace, ...
 //      │ e0 ... e9      10 endpoints that do nothing
 //      └──── 172.31.1.1 ── r
+//
+// Runs alone: the CPU of an idle daemon is measured.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
