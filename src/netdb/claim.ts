@@ -38,17 +38,14 @@ export function precedes(one: NetdbRecord, other: NetdbRecord): boolean {
   return a === b ? one.owner < other.owner : a < b
 }
 
+/** Addresses are claimed on a network: when its subnet gets another VNI, nobody loses his. */
 function claimOf(
-  { network, vni, mac, ip, ip6 }: Written<'endpoint'>,
+  { network, mac, ip, ip6 }: Written<'endpoint'>,
   held: NetdbRecord | null | undefined,
 ): number | null {
   if (held?.kind !== 'endpoint' || held.value === null) return null
   const { value } = held
   const same =
-    value.network === network &&
-    value.vni === vni &&
-    value.mac === mac &&
-    value.ip === ip &&
-    value.ip6 === ip6
+    value.network === network && value.mac === mac && value.ip === ip && value.ip6 === ip6
   return same ? value.claimedAt : null
 }

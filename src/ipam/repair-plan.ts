@@ -1,0 +1,128 @@
+// The repair plan: what this host does about collisions, from all records and what it knows of its own endpoints.
+//
+// Pure: who carries it out looks again afterwards, and is done when a plan has no action. Every host finds the same; each does its part.
+//
+//   readdress  an endpoint of this host loses: it gets another address, live
+//   stop       the same, but it was asked for exactly this one: its sandbox ends, with the reason
+//   renumber   a subnet of the younger of two networks gets another VNI; the first of the present members does that
+//   follow     an endpoint of this host is on a subnet that has another VNI by now: its record says so
+
+import { cidrContains } from '../net/cidr.ts'
+import type { Vni } from '../net/vni.ts'
+import { type LiveRecord, type SubnetValue, recordName } from '../netdb/record.ts'
+import { type Finding, collisions } from './collisions.ts'
+import type { Contenders } from './preference.ts'
+import { chooseVni } from './vni-choice.ts'
+
+export interface RepairView {
+  /** This host's member id. */
+  readonly self: string
+  readonly networks: readonly LiveRecord<'network'>[]
+  readonly subnets: readonly LiveRecord<'subnet'>[]
+  /** Also those that are hidden. */
+  readonly endpoints: readonly LiveRecord<'endpoint'>[]
+  /** Ids of members that are present, this host's among them. */
+  readonly present: readonly string[]
+  readonly contenders: Contenders
+  /** Whether an endpoint of this host, by its key, asked for the addresses that it has: no others will do. */
+  readonly asked: (endpoint: string) => boolean
+}
+
+/** Endpoints by their keys, all of this host. */
+export type RepairAction =
+  | {
+      readonly kind: 'readdress' | 'stop'
+      readonly endpoint: string
+      readonly finding: Finding & { readonly kind: 'endpoint' }
+    }
+  | {
+      readonly kind: 'renumber'
+      readonly subnet: string
+      /** The subnet as it is to be. */
+      readonly value: SubnetValue
+      readonly finding: Finding & { readonly kind: 'vni' }
+    }
+  | { readonly kind: 'follow'; readonly endpoint: string; readonly vni: Vni }
+
+export interface RepairPlan {
+  /** All that collides, whoever acts. */
+  readonly findings: readonly Finding[]
+  readonly actions: readonly RepairAction[]
+}
+
+/** @throws WeftError no_address when no VNI is free */
+export function planRepair(view: RepairView): RepairPlan {
+  const { self, networks, subnets, endpoints, present } = view
+  const findings = collisions({
+    networks: networks.map(({ key, value }) => ({ id: key, ...value })),
+    subnets: subnets.map(({ key, value }) => ({ key, ...value })),
+    endpoints,
+    present,
+  })
+  const ours = findings.filter(({ actor }) => actor === self)
+  const moves = endpointActions(ours, view)
+  const moving = new Set(moves.map(({ endpoint }) => endpoint))
+  return {
+    findings,
+    actions: [
+      ...moves,
+      ...renumberings(ours, view),
+      ...followings(view).filter(({ endpoint }) => !moving.has(endpoint)),
+    ],
+  }
+}
+
+/** A finding is the same one as long as this is. */
+export function findingName(finding: Finding): string {
+  return `${finding.kind} ${finding.loses} ${finding.keeps}`
+}
+
+function endpointActions(
+  findings: readonly Finding[],
+  { self, endpoints, asked }: RepairView,
+): (RepairAction & { readonly kind: 'readdress' | 'stop' })[] {
+  const own = new Map(
+    endpoints
+      .filter(({ owner }) => owner === self)
+      .map((endpoint) => [recordName(endpoint), endpoint.key]),
+  )
+  return findings.flatMap((finding) => {
+    const endpoint = finding.kind === 'endpoint' ? own.get(finding.loses) : undefined
+    if (finding.kind !== 'endpoint' || endpoint === undefined) return []
+    return [{ kind: asked(endpoint) ? 'stop' : 'readdress', endpoint, finding }]
+  })
+}
+
+function renumberings(
+  findings: readonly Finding[],
+  { subnets, contenders }: RepairView,
+): RepairAction[] {
+  const held = new Set(subnets.map(({ value }) => value.vni))
+  const byKey = new Map(subnets.map((subnet) => [subnet.key, subnet]))
+  return findings.flatMap((finding) => {
+    const subnet = finding.kind === 'vni' ? byKey.get(finding.loses) : undefined
+    // What stands in a facts file is not ours to write; it is older than any record, so two files disagree.
+    if (finding.kind !== 'vni' || subnet === undefined || subnet.version.lamport === 0) return []
+    const vni = chooseVni(held, contenders)
+    held.add(vni)
+    return [{ kind: 'renumber', subnet: subnet.key, value: { ...subnet.value, vni }, finding }]
+  })
+}
+
+function followings({
+  self,
+  subnets,
+  endpoints,
+}: RepairView): (RepairAction & { readonly kind: 'follow' })[] {
+  const byNetwork = new Map<string, SubnetValue[]>()
+  for (const { value } of subnets) {
+    byNetwork.set(value.network, [...(byNetwork.get(value.network) ?? []), value])
+  }
+  return endpoints.flatMap(({ key, owner, value }) => {
+    if (owner !== self) return []
+    const subnet = byNetwork.get(value.network)?.find(({ cidr }) => cidrContains(cidr, value.ip))
+    return subnet === undefined || subnet.vni === value.vni
+      ? []
+      : [{ kind: 'follow', endpoint: key, vni: subnet.vni }]
+  })
+}
