@@ -163,7 +163,6 @@ class Scenario {
 
   /** By what has happened last. */
   #settleLimitMs(): number {
-    if (this.#temper === 'lying') return SETTLE_AFTER_LIES_MS
     const { time, hosts } = this.cluster
     const running = this.cluster.running()
     const unnoticed = hosts.some(({ id, state, endedAtMs }) => {
@@ -173,9 +172,10 @@ class Scenario {
     })
     const rounds = Math.floor(hosts.length / JOIN_ROUND_HOSTS)
     const outside = running.some(({ searching }) => searching)
+    const death = unnoticed ? SETTLE_AFTER_DEATH_MS : SETTLE_MS
+    // A liar does not make those hear of a host that its own search has not brought to them yet.
     return Math.max(
-      SETTLE_MS,
-      unnoticed ? SETTLE_AFTER_DEATH_MS : 0,
+      this.#temper === 'lying' ? SETTLE_AFTER_LIES_MS : death,
       outside ? SETTLE_AFTER_JOIN_MS + rounds * JOIN_ROUND_MS : 0,
     )
   }

@@ -186,8 +186,10 @@ export class SimulatedNetwork {
     if (slot === undefined || !this.#streams(from.slot, slot)) return
 
     const copy = this.#copy(body)
-    const firstMs = this.#crossingMs(SYN_RETRANSMIT_MS) + this.#streamMs(HANDSHAKE_CROSSINGS - 1, 0)
-    this.time.setTimeout(() => {
+    const handshakeMs =
+      this.#crossingMs(SYN_RETRANSMIT_MS) + this.#streamMs(HANDSHAKE_CROSSINGS - 1, 0)
+    const requestMs = this.#streamMs(1, body.length)
+    const arrive = (): void => {
       if (!open || !this.#streams(from.slot, slot)) return
       const socket = this.#sockets[slot]
       if (socket === undefined) {
@@ -212,7 +214,12 @@ export class SimulatedNetwork {
           this.#streamMs(1, reply?.length ?? 0),
         )
       })
-    }, firstMs + this.#streamMs(1, body.length))
+    }
+    // The process writes the request, after the handshake: one that stands still does so when it goes on, one that has ended
+    // never; what it wrote before the kernel delivers.
+    this.time.setTimeout(() => {
+      from.queue(() => this.time.setTimeout(arrive, requestMs))
+    }, handshakeMs)
   }
 
   /** The sender may use its buffer again. */

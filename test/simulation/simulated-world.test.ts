@@ -200,6 +200,45 @@ t.test('a request', async (t) => {
   t.strictSame([answers, early], [asked, false], 'is answered exactly once, after it was made')
 })
 
+t.test('a request of a process that stands still, or ends, while it connects', async (t) => {
+  /** h2 hears of each request once, whatever becomes of the asker. */
+  const asked = (meanwhile: (one: Station, time: VirtualClock) => void): string[] => {
+    const { time, hosts } = world()
+    const [one, two] = hosts as [Station, Station]
+    const requests: string[] = []
+    two.socket.listen({
+      onDatagram: () => undefined,
+      onRequest: (_from, body) => {
+        requests.push(`${Buffer.from(body).toString()} at ${time.nowMs() < 100 ? 'once' : 'last'}`)
+        return null
+      },
+    })
+    one.socket.request(two.peer, Buffer.from('x'), 1_000, () => undefined)
+    meanwhile(one, time)
+    time.runFor(5_000)
+    return requests
+  }
+  t.strictSame(
+    asked(() => undefined),
+    ['x at once'],
+  )
+  t.strictSame(
+    asked(({ clock, socket }, time) => {
+      clock.stall()
+      time.runFor(500)
+      clock.resume()
+      socket.drain()
+    }),
+    ['x at last'],
+    'is written when the process goes on',
+  )
+  t.strictSame(
+    asked(({ clock }) => clock.end()),
+    [],
+    'is never written',
+  )
+})
+
 t.test('a distribution says what it was asked for', async (t) => {
   const values = new Distribution()
   for (const value of new Random(1).shuffled(Array.from({ length: 200 }, (_, i) => i + 1))) {
