@@ -199,7 +199,7 @@ export class UdpTransport implements Transport {
     if (opened.answer !== null) this.#write(source, opened.answer)
     for (const { to, datagram } of opened.released) this.#write(to.address, datagram)
     if (opened.overtakenBy !== null) this.#options.onOvertaken(opened.overtakenBy)
-    if (opened.body !== null) this.#listener?.onDatagram(opened.from, opened.body)
+    if (opened.body !== null) this.#listener?.onDatagram(opened.from, opened.body, source)
   }
 
   #write({ ip, port }: Address, datagram: Uint8Array): void {

@@ -87,7 +87,7 @@ export const GOSSIP_SETTINGS: GossipSettings = {
   pushPullTimeoutMs: 2_000,
   // At once, of this host's asking: a heal contacts all dead members within a second.
   maxPushPulls: 3,
-  // Of contacts with the same member that is believed to be dead.
+  // Of contacts with the same member that is believed to be dead, or to be elsewhere.
   contactIntervalMs: 250,
   // When a leaver tells the members: at 5 % loss one in 8,000 misses all three, and hears it from others.
   leaveRoundsMs: [0, 60, 150],

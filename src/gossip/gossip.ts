@@ -301,8 +301,8 @@ export class Gossip implements TransportListener {
     }
   }
 
-  onDatagram(from: MemberId, body: Uint8Array): void {
-    if (this.#state === 'running') this.#hearing.datagram(from, body)
+  onDatagram(from: MemberId, body: Uint8Array, source: Address): void {
+    if (this.#state === 'running') this.#hearing.datagram(from, body, source)
   }
 
   onRequest(from: MemberId, body: Uint8Array): Uint8Array | null {

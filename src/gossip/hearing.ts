@@ -1,7 +1,7 @@
 // The hearing: takes what arrives apart and gives each piece to who decides about it.
 //
 // Claims about others go to beliefs.ts, about this host to self.ts; acks to those who wait for them. Who is heard though it is not
-// believed to be present is told so: that is how a heal begins.
+// believed to be present, or from elsewhere than it is believed to be, is told so: that is how a heal begins, and how slander ends.
 
 import type { Awareness } from './awareness.ts'
 import type { Beliefs } from './beliefs.ts'
@@ -9,8 +9,8 @@ import type { Passenger } from './channel.ts'
 import { decodeDatagram, decodeStream, encodeDatagram, encodeStream } from './codec.ts'
 import type { GossipSettings } from './defaults.ts'
 import type { GossipEvent } from './event.ts'
-import { type MemberId, type MemberState, isPresent } from './member.ts'
-import type { Entry, Membership } from './membership.ts'
+import { type Address, type MemberId, type MemberState, isPresent } from './member.ts'
+import { type Entry, type Membership, sameAddress } from './membership.ts'
 import type { Ack, Alive, Dead, Listed, Part, Ping, StreamMessage, Suspect } from './message.ts'
 import type { Prober } from './prober.ts'
 import type { PushPull } from './push-pull.ts'
@@ -61,7 +61,7 @@ export class Hearing {
     return this.#counters
   }
 
-  datagram(from: MemberId, body: Uint8Array): void {
+  datagram(from: MemberId, body: Uint8Array, source: Address): void {
     this.#counters.datagrams_received++
     this.#counters.bytes_received += body.length
     if (!this.#admits(from)) return
@@ -70,7 +70,9 @@ export class Hearing {
     this.hear(from, parts)
     const entry = this.#options.membership.get(from)
     if (entry === undefined) this.#counters.from_strangers++
-    else if (!isPresent(entry.member.state)) this.#contact(entry, parts)
+    else if (!isPresent(entry.member.state) || !sameAddress(entry.member.address, source)) {
+      this.#contact(entry, parts, source)
+    }
   }
 
   /** The reply; null refuses. */
@@ -214,17 +216,20 @@ export class Hearing {
     this.#options.passenger.onContact(id)
   }
 
-  /** One that is not present is told what is believed of it, so that it can refute. */
-  #contact(entry: Entry, parts: readonly Part[]): void {
+  /**
+   * One that is not present, or is somewhere else, is told what is believed of it, so that it can refute: there, for at a wrong
+   * address it would not hear of it.
+   */
+  #contact(entry: Entry, parts: readonly Part[], source: Address): void {
     const { settings, timekeeper, voice, pushPull } = this.#options
-    const { id, state } = entry.member
+    const { state } = entry.member
     // Who leaves still answers; who believes that it is a member asks.
     if (state === 'left' && !parts.some(({ type }) => type === 'ping')) return
     const nowMs = timekeeper.nowMs()
     if (nowMs - entry.contactedMs < settings.contactIntervalMs) return
     entry.contactedMs = nowMs
     this.#counters.contacts++
-    voice.ping(id)
+    voice.confront(entry.member, source)
     if (state === 'dead') pushPull.exchange(entry.member)
   }
 

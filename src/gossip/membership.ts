@@ -44,7 +44,7 @@ export interface Entry {
   knowsUs: boolean
   /** The passenger was told of the contact since the member became present. */
   greeted: boolean
-  /** When we last tried to reconcile with it while it was not present. */
+  /** When we last told it what we believe of it, because it is not present or was heard elsewhere. */
   contactedMs: number
 }
 

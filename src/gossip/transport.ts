@@ -3,7 +3,7 @@
 // The simulator implements it over a virtual network, src/cluster over sealed UDP and TLS. Whoever implements it
 // authenticates: `from` is a holder of a key of this cluster that says to be that member.
 
-import type { MemberId, Peer } from './member.ts'
+import type { Address, MemberId, Peer } from './member.ts'
 
 /** Bytes of one datagram's body at most: with our seal (80), UDP and IP headers it fits an underlay MTU of 1500. */
 export const MAX_DATAGRAM_BYTES = 1_300
@@ -27,7 +27,8 @@ export interface Transport {
 
 /** Who hears what the transport receives. Neither call throws, whatever the bytes. */
 export interface TransportListener {
-  onDatagram(from: MemberId, body: Uint8Array): void
+  /** @param source where it came from: an answer sent there arrives, wherever `from` is believed to be */
+  onDatagram(from: MemberId, body: Uint8Array, source: Address): void
   /** The reply; null refuses: the stream is closed without one. */
   onRequest(from: MemberId, body: Uint8Array): Uint8Array | null
 }

@@ -3,9 +3,9 @@
 import type { BroadcastQueue } from './broadcast-queue.ts'
 import { decodeDatagram, decodeStream, encodeDatagram, encodePart, encodeStream } from './codec.ts'
 import type { GossipSettings } from './defaults.ts'
-import type { MemberId, Peer } from './member.ts'
+import type { Address, Member, MemberId, Peer } from './member.ts'
 import type { Membership } from './membership.ts'
-import type { Belief, Part, Ping } from './message.ts'
+import type { Alive, Belief, Part, Ping } from './message.ts'
 import type { Outbox } from './outbox.ts'
 import type { Self } from './self.ts'
 import type { Transport } from './transport.ts'
@@ -65,6 +65,19 @@ export class Voice {
     if (entry.member.state !== 'alive') outbox.sendBare(entry.member, self.said(), ping)
     else if (entry.knowsUs) outbox.send(entry.member, ping)
     else outbox.send(entry.member, self.said(), ping)
+  }
+
+  /** Tells a member, where it was heard just now, all that we believe of it, and asks for its last word. */
+  confront({ id, incarnation, address, name }: Member, source: Address): void {
+    const { self, outbox } = this.#options
+    if (self.leaving) return
+    const believed: Alive = { type: 'alive', id, incarnation, address, name }
+    outbox.sendBare(
+      { id, address: source },
+      self.said(),
+      believed,
+      this.#pingOf(id, this.nextSeq()),
+    )
   }
 
   /** For another, who may know an address of the target that we do not. */

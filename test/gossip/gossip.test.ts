@@ -12,7 +12,7 @@ import {
 } from '../../src/gossip/codec.ts'
 import type { GossipEvent } from '../../src/gossip/event.ts'
 import { Gossip, type GossipOptions } from '../../src/gossip/gossip.ts'
-import type { Member, MemberId } from '../../src/gossip/member.ts'
+import type { Address, Member, MemberId, Peer } from '../../src/gossip/member.ts'
 import type { Alive, Listed, Part } from '../../src/gossip/message.ts'
 import type { Transport } from '../../src/gossip/transport.ts'
 import { type Ipv4Address, parseIpv4Address } from '../../src/net/ipv4-address.ts'
@@ -33,6 +33,7 @@ const aliveOf = (number: number, incarnation = 1): Alive => ({
 interface Sent {
   readonly atMs: number
   readonly to: MemberId
+  readonly address: Address
   readonly parts: readonly Part[]
 }
 
@@ -69,15 +70,15 @@ class Stage implements Transport, Passenger {
     this.gossip.start()
   }
 
-  send(to: { id: MemberId }, body: Uint8Array): void {
+  send(to: Peer, body: Uint8Array): void {
     const { parts, intact } = decodeDatagram(body)
     if (!intact) throw new Error('sent what cannot be read')
-    this.sent.push({ atMs: this.time.nowMs(), to: to.id, parts })
+    this.sent.push({ atMs: this.time.nowMs(), to: to.id, address: to.address, parts })
     const incarnation = this.answering.get(to.id)
     const ping = parts.find((part) => part.type === 'ping')
     if (incarnation === undefined || ping === undefined) return
     const ack = encodeDatagram({ type: 'ack', seq: ping.seq, incarnation })
-    this.time.setTimeout(() => this.gossip.onDatagram(to.id, ack), 1)
+    this.time.setTimeout(() => this.gossip.onDatagram(to.id, ack, to.address), 1)
   }
 
   request(
@@ -127,7 +128,11 @@ class Stage implements Transport, Passenger {
   }
 
   hear(from: number, ...parts: Part[]): void {
-    this.gossip.onDatagram(idOf(from), encodeDatagram(...parts))
+    this.hearAt(addressOf(from), from, ...parts)
+  }
+
+  hearAt(source: Address, from: number, ...parts: Part[]): void {
+    this.gossip.onDatagram(idOf(from), encodeDatagram(...parts), source)
   }
 
   run(ms: number): this {
@@ -517,6 +522,48 @@ t.test('another address of this host, or of a member', async (t) => {
   t.match(stage.events.at(-1), { kind: 'changed', before: { address: { ip: '10.0.0.2' } } })
 })
 
+t.test('who is said to be elsewhere is told so where it is', async (t) => {
+  const ping = { type: 'ping', seq: 5, target: idOf(0), incarnation: 1, state: 'alive' } as const
+  const wrong = { ...aliveOf(2, 3), address: addressOf(77) }
+  const gone: Part = { type: 'dead', id: idOf(2), incarnation: 4, by: idOf(2) }
+  for (const [what, lies, incarnation, state] of [
+    ['elsewhere', [wrong], 3, 'alive'],
+    ['elsewhere, and gone', [wrong, gone], 4, 'left'],
+  ] as const) {
+    const stage = new Stage().meet(1, 2).run(3_000)
+    stage.answering.delete(idOf(2))
+    stage.take()
+    stage.hear(1, ...lies)
+    const toldAt = (): Part[] => {
+      const there = stage.sent.splice(0).filter(({ to, address }) => {
+        return to === idOf(2) && address.ip === addressOf(2).ip
+      })
+      return there.flatMap(({ parts }) => parts)
+    }
+    stage.run(400)
+    t.same(toldAt(), [], `${what}: nothing goes to the right address any more`)
+    stage.hear(2, ping)
+    t.match(
+      toldAt(),
+      [
+        { type: 'alive', id: idOf(0) },
+        { ...wrong, incarnation },
+        { type: 'ping', target: idOf(2), incarnation, state },
+      ],
+      `${what}: but to where it was heard`,
+    )
+    stage.run(100)
+    stage.hear(2, ping)
+    t.same(toldAt(), [], `${what}: not with each datagram`)
+    stage.hear(2, aliveOf(2, 5))
+    t.match(stage.gossip.member(idOf(2)), { address: addressOf(2), state: 'alive' }, what)
+    stage.run(1_000)
+    t.ok(toldAt().length > 0)
+    stage.hear(2, ping)
+    t.match(toldAt(), [{ type: 'ack', seq: 5 }], `${what}: then it is answered as ever`)
+  }
+})
+
 t.test('passengers: rumours are passed on when they were news, messages go to one', async (t) => {
   const stage = new Stage().meet(1, 2, 3).run(3_000)
   stage.take()
@@ -573,7 +620,7 @@ t.test(`whatever a member sends, nothing is thrown and nothing grows (seed ${SEE
   let heapMb = 0
   for (let i = 0; i < 100_000; i++) {
     const from = idOf(1 + random.below(4))
-    stage.gossip.onDatagram(from, random.mutated(random.pick(datagrams)))
+    stage.gossip.onDatagram(from, random.mutated(random.pick(datagrams)), addressOf(1))
     if (random.once(20)) stage.gossip.onRequest(from, random.mutated(list))
     if (random.once(50)) stage.run(random.below(200))
     stage.sent.length = stage.asked.length = stage.events.length = stage.heard.length = 0

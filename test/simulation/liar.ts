@@ -84,16 +84,22 @@ export class Liar {
     const { id, incarnation } = this.#random.pick(others)
     const later = incarnation + this.#random.below(3)
     const by = this.#random.once(4) ? id : this.host.id
-    // A wrong address is not among the lies: datagrams are answered to the address that is believed, so the slandered one would
-    // hear of it only by a stream, at its next push/pull.
+    const elsewhere = this.#random.pick(this.#cluster.hosts)
     const lies: readonly Part[] = [
+      {
+        type: 'alive',
+        id,
+        incarnation: later,
+        address: elsewhere.address,
+        name: elsewhere.name,
+      },
       { type: 'suspect', id, incarnation: later, by },
       { type: 'dead', id, incarnation: later, by },
     ]
     const lie = this.#random.pick(lies)
     this.#cluster.timeline.note(
       this.host.name,
-      `tells that ${this.#cluster.nameOf(id)} is ${lie.type}, incarnation ${later}`,
+      `tells that ${this.#cluster.nameOf(id)} is ${lie.type === 'alive' ? `at ${elsewhere.name}` : lie.type}, incarnation ${later}`,
     )
     for (const to of others) {
       if (this.#random.once(2)) continue

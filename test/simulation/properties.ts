@@ -1,6 +1,7 @@
 // What must hold in a simulated cluster, whatever happens to it. Each check gives null, or one line that says what does not.
 
 import { isPresent } from '../../src/gossip/member.ts'
+import { sameAddress } from '../../src/gossip/membership.ts'
 import type { EncodedRecord } from '../../src/netdb/record.ts'
 import type { Cluster } from './cluster.ts'
 import type { SimulatedHost } from './simulated-host.ts'
@@ -98,6 +99,18 @@ export function forgery(cluster: Cluster, ledger: Ledger): string | null {
       const ownerRuns = cluster.byId(held.owner)?.running === true
       if (!held.owned || held.tombstone || !ownerRuns) continue
       if (!ledger.wrote(held)) return `${name} holds a forged ${held.name}`
+    }
+  }
+  return null
+}
+
+/** Hosts that run are believed to be where they are, whatever a liar said. */
+export function misplaced(cluster: Cluster): string | null {
+  for (const { name, life } of cluster.running()) {
+    for (const { id, address, state } of life.gossip.members()) {
+      const host = cluster.byId(id)
+      if (!isPresent(state) || host === undefined || sameAddress(host.address, address)) continue
+      return `${name} believes ${host.name} to be at ${address.ip}`
     }
   }
   return null

@@ -7,7 +7,7 @@ import { Random } from '../fixtures/random.ts'
 import { Cluster } from './cluster.ts'
 import { Faults, MAX_HOSTS } from './faults.ts'
 import { Liar } from './liar.ts'
-import { Ledger, forgery, unequalTables, violation } from './properties.ts'
+import { Ledger, forgery, misplaced, unequalTables, violation } from './properties.ts'
 
 export interface Outcome {
   readonly seed: number
@@ -143,7 +143,9 @@ class Scenario {
       if (!this.#goOnAgreeing()) return `no agreement any more: ${this.cluster.difference()}`
     }
     if (this.#temper === 'tampered') return null
-    return forgery(this.cluster, this.#ledger) ?? unequalTables(this.cluster)
+    return (
+      misplaced(this.cluster) ?? forgery(this.cluster, this.#ledger) ?? unequalTables(this.cluster)
+    )
   }
 
   #violation(): string | null {

@@ -76,7 +76,7 @@ export class SimulatedHost {
     this.id = Buffer.from(this.#random.bytes(8)).toString('hex')
     const ip = `10.99.${number >> 8}.${number & 255}` as Ipv4Address
     this.address = { ip, port: GOSSIP_PORT }
-    this.slot = world.network.addSlot(ip)
+    this.slot = world.network.addSlot(this.address)
   }
 
   get state(): HostState {
@@ -124,7 +124,7 @@ export class SimulatedHost {
     if (this.#life !== undefined) throw new Error(`${this.name} runs already`)
     this.#incarnation++
     const clock = new HostClock(time, this.#random.below(1_000_000))
-    const socket = network.open(this.slot, this.id, clock)
+    const socket = network.open(this.slot, this.peer, clock)
     const chance = new Random(this.#random.next())
     const random = (): number => chance.next() / 2 ** 32
     const netdb = new Netdb(this.id, { adopting: true, nowMs: () => clock.nowMs() })

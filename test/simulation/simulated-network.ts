@@ -7,7 +7,7 @@
 //  - What arrives at a stalled process waits in a socket buffer of the kernel's size; the rest is lost.
 // `from` is always true: the seal and TLS see to that. Damaged datagrams never arrive for the same reason.
 
-import type { MemberId, Peer } from '../../src/gossip/member.ts'
+import type { Address, MemberId, Peer } from '../../src/gossip/member.ts'
 import type { Transport, TransportListener } from '../../src/gossip/transport.ts'
 import type { Random } from '../fixtures/random.ts'
 import { type HostClock, type VirtualClock, VirtualEvent } from '../fixtures/virtual-clock.ts'
@@ -78,9 +78,9 @@ export class SimulatedNetwork {
   }
 
   /** A place for a host with this address; its number. */
-  addSlot(ip: string): number {
+  addSlot(address: Address): number {
     const slot = this.#sockets.length
-    this.#slots.set(ip, slot)
+    this.#slots.set(address.ip, slot)
     this.#sockets.push(undefined)
     this.#powered.push(true)
     this.#group.push(0)
@@ -95,8 +95,8 @@ export class SimulatedNetwork {
   }
 
   /** Opens the sockets of a process of that host; those of the one before are closed. */
-  open(slot: number, id: MemberId, clock: HostClock): Socket {
-    const socket = new Socket(this, slot, id, clock)
+  open(slot: number, peer: Peer, clock: HostClock): Socket {
+    const socket = new Socket(this, slot, peer, clock)
     this.#sockets[slot] = socket
     this.#powered[slot] = true
     return socket
@@ -149,13 +149,13 @@ export class SimulatedNetwork {
 
   #deliver(from: Socket, slot: number, toId: MemberId, body: Uint8Array): void {
     this.time.schedule(
-      new Datagram(this, from.id, slot, toId, body),
+      new Datagram(this, from.peer, slot, toId, body),
       this.time.nowMs() + this.#delayMs(),
     )
   }
 
   /** Called by a datagram that has arrived. */
-  arrive(slot: number, from: MemberId, toId: MemberId, body: Uint8Array): void {
+  arrive(slot: number, from: Peer, toId: MemberId, body: Uint8Array): void {
     const socket = this.#sockets[slot]
     // Sealed for another member: whoever has the address now cannot open it.
     if (socket === undefined || (toId !== '' && socket.id !== toId)) return
@@ -265,14 +265,14 @@ export class SimulatedNetwork {
 
 class Datagram extends VirtualEvent {
   readonly #network: SimulatedNetwork
-  readonly #from: MemberId
+  readonly #from: Peer
   readonly #slot: number
   readonly #toId: MemberId
   readonly #body: Uint8Array
 
   constructor(
     network: SimulatedNetwork,
-    from: MemberId,
+    from: Peer,
     slot: number,
     toId: MemberId,
     body: Uint8Array,
@@ -293,18 +293,22 @@ class Datagram extends VirtualEvent {
 /** The sockets of one process: its Transport, and the kernel's buffer before it. */
 export class Socket implements Transport {
   readonly slot: number
-  readonly id: MemberId
+  readonly peer: Peer
   readonly clock: HostClock
   readonly #network: SimulatedNetwork
   #listener: TransportListener | undefined
   #waiting: (() => void)[] = []
   #waitingBytes = 0
 
-  constructor(network: SimulatedNetwork, slot: number, id: MemberId, clock: HostClock) {
+  constructor(network: SimulatedNetwork, slot: number, peer: Peer, clock: HostClock) {
     this.#network = network
     this.slot = slot
-    this.id = id
+    this.peer = peer
     this.clock = clock
+  }
+
+  get id(): MemberId {
+    return this.peer.id
   }
 
   listen(listener: TransportListener): void {
@@ -325,7 +329,7 @@ export class Socket implements Transport {
   }
 
   /** A datagram for this process; false when its buffer was full. */
-  receive(from: MemberId, body: Uint8Array): boolean {
+  receive(from: Peer, body: Uint8Array): boolean {
     if (!this.clock.stalled) {
       this.#hear(from, body)
       return true
@@ -356,7 +360,7 @@ export class Socket implements Transport {
     return this.#listener?.onRequest(from, body) ?? null
   }
 
-  #hear(from: MemberId, body: Uint8Array): void {
-    if (!this.clock.ended) this.#listener?.onDatagram(from, body)
+  #hear({ id, address }: Peer, body: Uint8Array): void {
+    if (!this.clock.ended) this.#listener?.onDatagram(id, body, address)
   }
 }

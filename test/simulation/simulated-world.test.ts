@@ -79,7 +79,8 @@ function stations(network: SimulatedNetwork, count: number): Station[] {
     const ip = `10.99.0.${i + 1}` as Ipv4Address
     const id = `h${i + 1}`
     const clock = new HostClock(network.time)
-    const socket = network.open(network.addSlot(ip), id, clock)
+    const peer = { id, address: { ip, port: 7946 } }
+    const socket = network.open(network.addSlot(peer.address), peer, clock)
     const heard: string[] = []
     socket.listen({
       onDatagram: (from, body) => {
@@ -88,7 +89,7 @@ function stations(network: SimulatedNetwork, count: number): Station[] {
       onRequest: (from, body) =>
         body.length === 0 ? null : Buffer.from(`to ${from}: ${Buffer.from(body).toString()}`),
     })
-    return { clock, socket, peer: { id, address: { ip, port: 7946 } }, heard }
+    return { clock, socket, peer, heard }
   })
 }
 
