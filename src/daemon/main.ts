@@ -133,7 +133,6 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
       nowMs: () => systemClock.nowMs(),
       requireSynced: peers.requireSynced,
     }),
-    self,
     mtuBytes,
     acknowledge: peers.acknowledge,
   })
