@@ -35,6 +35,7 @@ async function newTransport(
   options: { boot?: number; address?: Address } = {},
 ) {
   const heard: string[] = []
+  const sources: Address[] = []
   const overtaken: number[] = []
   const keyring = new Keyring(keys)
   const transport = new UdpTransport({
@@ -50,7 +51,8 @@ async function newTransport(
   })
   let wake = (): void => undefined
   transport.attach({
-    onDatagram: (from, body) => {
+    onDatagram: (from, body, source) => {
+      sources.push(source)
       heard.push(`${from.charAt(0)} ${Buffer.from(body).toString()}`)
       wake()
     },
@@ -70,7 +72,7 @@ async function newTransport(
     }
     return heard
   }
-  return { transport, keyring, peer: { id: self, address }, hear, overtaken }
+  return { transport, keyring, peer: { id: self, address }, hear, sources, overtaken }
 }
 
 function ask(from: UdpTransport | Streams, to: Peer, body: Uint8Array, timeoutMs = 2_000) {
@@ -90,6 +92,11 @@ t.test('datagrams go both ways, the first one with a hello before it', async (t)
   t.same(await b.hear(1), ['a one'])
   b.transport.send(a.peer, Buffer.from('two'))
   t.same(await a.hear(1), ['b two'])
+  t.same(
+    [a.sources, b.sources],
+    [[b.peer.address], [a.peer.address]],
+    'and with where they came from',
+  )
   t.match(a.transport.counters(), { datagramsOut: 2, datagramsIn: 2, hellosIn: 1, sendErrors: 0 })
   t.match(b.transport.counters(), { datagramsOut: 2, datagramsIn: 2, stale: 1, hellosOut: 1 })
   t.throws(() => a.transport.send(b.peer, Buffer.alloc(1301)), RangeError)
