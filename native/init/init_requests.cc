@@ -68,6 +68,7 @@ Error Init::Answer(Client* client, const Request& request) {
       return {};
     case Request::Kind::kLink:
     case Request::Kind::kAddress:
+    case Request::Kind::kReaddress:
     case Request::Kind::kRoute:
     case Request::Kind::kUp:
       return AnswerLink(client, request);
@@ -121,9 +122,11 @@ Error Init::AnswerLink(Client* client, const Request& request) {
   }
   Error error;
   if (request.kind == Request::Kind::kLink) {
-    error = SetLink(request.interface, request.mac, request.number);
+    error = SetLink(request.interface, request.mac, request.number, request.announce);
   } else if (request.kind == Request::Kind::kAddress) {
     error = AddAddress(request.interface, request.prefix);
+  } else if (request.kind == Request::Kind::kReaddress) {
+    error = ReplaceAddress(request.interface, request.prefix, request.replacement);
   } else if (request.kind == Request::Kind::kRoute) {
     error = ReplaceRoute(request.interface, request.prefix, request.gateway);
   } else {

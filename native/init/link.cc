@@ -9,6 +9,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "interface_option.h"
+
 namespace weft {
 namespace {
 
@@ -75,13 +77,38 @@ constexpr uint32_t kQueueFrames = 1000;
 
 int IndexOf(const char* name) { return static_cast<int>(if_nametoindex(name)); }
 
+// Both families. False with errno.
+bool ChangeAddress(uint16_t type, uint16_t flags, int index, const IpPrefix& address) {
+  ifaddrmsg header = {};
+  header.ifa_family = address.family;
+  header.ifa_prefixlen = address.length;
+  header.ifa_index = static_cast<uint32_t>(index);
+  if (address.family == AF_INET6) header.ifa_flags = IFA_F_NODAD;
+  Message message(type, flags, header);
+  message.Add(IFA_LOCAL, address);
+  message.Add(IFA_ADDRESS, address);
+  return message.Send();
+}
+
+bool AddOnce(int index, const IpPrefix& address) {
+  return ChangeAddress(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, index, address) || errno == EEXIST;
+}
+
+// An address that is not there, or an interface without IPv6.
+bool WasNotThere() { return errno == EADDRNOTAVAIL || errno == ENXIO || errno == EOPNOTSUPP; }
+
 const char* TextOf(const IpPrefix& prefix, char (&text)[INET6_ADDRSTRLEN]) {
   return inet_ntop(prefix.family, prefix.bytes, text, sizeof(text));
 }
 
 }  // namespace
 
-Error SetLink(const char* name, const MacAddress& mac, uint32_t mtu) {
+Error SetLink(const char* name, const MacAddress& mac, uint32_t mtu, bool announce) {
+  if (announce) {
+    // The kernel knows all addresses of the interface, and announces them when its MAC is set.
+    SetInterfaceOption("ipv4", name, "arp_notify", '1');
+    SetInterfaceOption("ipv6", name, "ndisc_notify", '1');
+  }
   ifinfomsg header = {};
   header.ifi_index = IndexOf(name);
   Message message(RTM_NEWLINK, 0, header);
@@ -93,17 +120,36 @@ Error SetLink(const char* name, const MacAddress& mac, uint32_t mtu) {
 }
 
 Error AddAddress(const char* name, const IpPrefix& address) {
-  ifaddrmsg header = {};
-  header.ifa_family = address.family;
-  header.ifa_prefixlen = address.length;
-  header.ifa_index = static_cast<uint32_t>(IndexOf(name));
-  if (address.family == AF_INET6) header.ifa_flags = IFA_F_NODAD;
-  Message message(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, header);
-  message.Add(IFA_LOCAL, address);
-  message.Add(IFA_ADDRESS, address);
-  if (header.ifa_index != 0 && message.Send()) return {};
+  const int index = IndexOf(name);
+  if (index != 0 && ChangeAddress(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, index, address)) {
+    return {};
+  }
   char text[INET6_ADDRSTRLEN];
   return Error::FromErrno(kInternal, "address %s on %s", TextOf(address, text), name);
+}
+
+Error ReplaceAddress(const char* name, const IpPrefix& from, const IpPrefix& to) {
+  const int index = IndexOf(name);
+  bool done = index != 0;
+  // With its last IPv4 address an interface loses all its routes, and with the first of a subnet
+  // the others of that subnet. So the new one comes before the old one goes, in a subnet of its
+  // own.
+  IpPrefix alone = to;
+  const bool steps = to.family == AF_INET && to.length < 32;
+  if (steps) {
+    alone.length = 32;
+    done = done && AddOnce(index, alone);
+  }
+  if (done && !ChangeAddress(RTM_DELADDR, 0, index, from)) {
+    done = WasNotThere();
+    if (done && steps) ChangeAddress(RTM_DELADDR, 0, index, alone);
+    if (done) return {};
+  }
+  done = done && AddOnce(index, to);
+  if (done && steps) done = ChangeAddress(RTM_DELADDR, 0, index, alone);
+  if (done) return {};
+  char text[INET6_ADDRSTRLEN];
+  return Error::FromErrno(kInternal, "address %s instead on %s", TextOf(to, text), name);
 }
 
 Error ReplaceRoute(const char* name, const IpPrefix& to, const IpPrefix& gateway) {

@@ -20,10 +20,17 @@ struct IpPrefix {
   uint8_t bytes[16];
 };
 
-Error SetLink(const char* name, const MacAddress& mac, uint32_t mtu);
+// `announce`: an interface that is up tells its neighbours which MAC its addresses have now, by
+// gratuitous ARP (RFC 5944 section 4.6) and unsolicited neighbour advertisements (RFC 4861 section
+// 7.2.6). A TAP may change its MAC while it is up.
+Error SetLink(const char* name, const MacAddress& mac, uint32_t mtu, bool announce);
 
 // Usable at once: whoever chose the address knows that nobody else has it, so IPv6 does not probe.
 Error AddAddress(const char* name, const IpPrefix& address);
+
+// `to`, of the same family, takes the place of `from`; the interface's routes stay. When `from` is
+// not there any more nothing happens: asked for again after a crash, it is done once.
+Error ReplaceAddress(const char* name, const IpPrefix& from, const IpPrefix& to);
 
 // What lies behind `gateway`, a neighbour on the interface. An equal route is replaced.
 Error ReplaceRoute(const char* name, const IpPrefix& to, const IpPrefix& gateway);

@@ -81,16 +81,27 @@ bool ParseMac(std::string_view text, MacAddress* mac) {
 Error ParseLink(std::string_view words, Request* request) {
   if (Error error = ParseInterface(TakeWord(&words), request)) return error;
   if (ParseMac(TakeWord(&words), &request->mac) &&
-      ParseNumber<uint32_t>(words, 1, UINT16_MAX, &request->number)) {
-    return {};
+      ParseNumber<uint32_t>(TakeWord(&words), 1, UINT16_MAX, &request->number)) {
+    request->announce = words == "announce";
+    if (request->announce || words.empty()) return {};
   }
-  return Error::Of(kInvalidArgument, "link IFNAME MAC MTU");
+  return Error::Of(kInvalidArgument, "link IFNAME MAC MTU [announce]");
 }
 
 Error ParseAddressRequest(std::string_view words, Request* request) {
   if (Error error = ParseInterface(TakeWord(&words), request)) return error;
   if (ParsePrefix(words, &request->prefix)) return {};
   return Error::Of(kInvalidArgument, "address IFNAME ADDRESS/LENGTH");
+}
+
+Error ParseReaddress(std::string_view words, Request* request) {
+  if (Error error = ParseInterface(TakeWord(&words), request)) return error;
+  if (ParsePrefix(TakeWord(&words), &request->prefix) &&
+      ParsePrefix(words, &request->replacement) &&
+      request->replacement.family == request->prefix.family) {
+    return {};
+  }
+  return Error::Of(kInvalidArgument, "readdress IFNAME ADDRESS/LENGTH ADDRESS/LENGTH");
 }
 
 Error ParseRoute(std::string_view words, Request* request) {
@@ -129,7 +140,7 @@ constexpr Verb kVerbs[] = {
     {"start", Request::Kind::kStart, false},    {"signal", Request::Kind::kSignal, true},
     {"end", Request::Kind::kEnd, false},        {"watch", Request::Kind::kWatch, false},
     {"state", Request::Kind::kState, false},    {"attach", Request::Kind::kAttach, true},
-    {"exec", Request::Kind::kExec, true},
+    {"exec", Request::Kind::kExec, true},       {"readdress", Request::Kind::kReaddress, true},
 };
 
 // False for what is no option of exec.
@@ -172,6 +183,8 @@ Error ParseRequest(std::string_view line, Request* request) {
       return ParseLink(line, request);
     case Request::Kind::kAddress:
       return ParseAddressRequest(line, request);
+    case Request::Kind::kReaddress:
+      return ParseReaddress(line, request);
     case Request::Kind::kRoute:
       return ParseRoute(line, request);
     case Request::Kind::kSignal:

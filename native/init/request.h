@@ -14,7 +14,7 @@
 
 namespace weft {
 
-// The longest request is a route with two IPv6 addresses and a name of 15 letters.
+// The longest request is one with two IPv6 addresses and a name of 15 letters.
 constexpr size_t kMaxRequestBytes = 128;
 
 struct Request {
@@ -23,6 +23,7 @@ struct Request {
     kUntap,
     kLink,
     kAddress,
+    kReaddress,
     kRoute,
     kUp,
     kStart,
@@ -34,11 +35,13 @@ struct Request {
     kExec,
   };
   Kind kind;
-  char interface[IFNAMSIZ];  // tap, untap, link, address, route, up
+  char interface[IFNAMSIZ];  // tap, untap, link, address, readdress, route, up
   MacAddress mac;            // link
-  IpPrefix prefix;           // address, route
+  IpPrefix prefix;           // address, route; readdress: the old one
   IpPrefix gateway;          // route; without its length
+  IpPrefix replacement;      // readdress
   uint32_t number;           // link: MTU; signal: which; exec: how many bytes follow
+  bool announce;             // link: tell the neighbours
   bool start;                // attach: and start the command
   bool has_size;             // attach
   TerminalSize size;         // attach

@@ -4,10 +4,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+
+#include "interface_option.h"
 
 namespace weft {
 namespace {
@@ -18,17 +19,6 @@ bool ValidName(const char* name) {
   if (length == 0 || length >= IFNAMSIZ) return false;
   if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0) return false;
   return strpbrk(name, "/:% \t\v\f") == nullptr;
-}
-
-// An overlay has no routers, and addresses come from records: the interface neither asks for router
-// advertisements nor believes one. Best effort: there may be no IPv6, or no writable /proc/sys.
-void IgnoreRouters(const char* name) {
-  char path[64];
-  snprintf(path, sizeof(path), "/proc/sys/net/ipv6/conf/%s/accept_ra", name);
-  const int fd = open(path, O_WRONLY | O_CLOEXEC);
-  if (fd < 0) return;
-  if (write(fd, "0", 1) != 1) errno = 0;
-  close(fd);
 }
 
 Error OpenTap(const char* name, int* out) {
@@ -48,7 +38,9 @@ Error OpenTap(const char* name, int* out) {
     close(fd);
     return error;
   }
-  IgnoreRouters(name);
+  // An overlay has no routers, and addresses come from records: the interface neither asks for
+  // router advertisements nor believes one.
+  SetInterfaceOption("ipv6", name, "accept_ra", '0');
   *out = fd;
   return {};
 }

@@ -68,6 +68,15 @@ export interface LinkSetup {
   readonly routes: readonly { readonly to: string; readonly via: string }[]
 }
 
+/** What an interface that is up is given instead of what it has. */
+export interface LinkChange {
+  readonly interface: string
+  readonly mac: string
+  readonly mtuBytes: number
+  /** With prefix length. Of a pair whose first is not there any more nothing is done. */
+  readonly addresses: readonly { readonly from: string; readonly to: string }[]
+}
+
 /** Init answers in a millisecond; one that takes this long is stopped, or the host is. */
 const REPLY_TIMEOUT_MS = 5000
 
@@ -120,13 +129,28 @@ export class InitClient {
    * @throws WeftError internal with what the kernel refused
    */
   async setUpLink({ interface: name, mac, mtuBytes, addresses, routes }: LinkSetup): Promise<void> {
-    const lines = [
+    await this.#requestAll([
       `link ${name} ${mac} ${mtuBytes}`,
       ...addresses.map((address) => `address ${name} ${address}`),
       `up ${name}`,
       ...routes.map(({ to, via }) => `route ${name} ${to} ${via}`),
-    ]
-    // At once; each is answered, up to the first that fails.
+    ])
+  }
+
+  /**
+   * Gives an interface that is up other addresses and another MAC, and tells its neighbours; routes stay. Again, it does no harm.
+   *
+   * @throws WeftError internal with what the kernel refused
+   */
+  async changeLink({ interface: name, mac, mtuBytes, addresses }: LinkChange): Promise<void> {
+    await this.#requestAll([
+      ...addresses.map(({ from, to }) => `readdress ${name} ${from} ${to}`),
+      `link ${name} ${mac} ${mtuBytes} announce`,
+    ])
+  }
+
+  /** At once; each is answered, up to the first that fails. */
+  async #requestAll(lines: readonly string[]): Promise<void> {
     const { socket } = await this.#converse(lines.map((line) => `${line}\n`).join(''))
     try {
       for (let left = lines.length - 1; left > 0; left--) parseReply(await this.#readLine(socket))

@@ -323,11 +323,15 @@ t.test('tap: an interface that init keeps', { skip: SKIP }, async (t) => {
       'link eth0 02:00:5e:00:0a:ff 0',
       'link eth0 02:00:5e:00:0a:ff 65536',
       'link eth0 02:00:5e:00:0a:ff',
+      'link eth0 02:00:5e:00:0a:ff 1450 loudly',
       'address eth0 10.0.1.3',
       'address eth0 10.0.1.3/33',
       'address eth0 fd00::1/129',
       'address eth0 10.0.1/24',
       `address eth0 ${'f'.repeat(60)}/24`,
+      'readdress eth0 10.0.1.3/24',
+      'readdress eth0 10.0.1.3/24 10.0.1.4',
+      'readdress eth0 10.0.1.3/24 fd00:1::4/64',
       'route eth0 10.0.3.0/24',
       'route eth0 10.0.3.0/24 fd00:1::1',
       'route eth0 10.0.3.0/24 10.0.1.1/24',
@@ -335,6 +339,62 @@ t.test('tap: an interface that init keeps', { skip: SKIP }, async (t) => {
     ]) {
       await t.rejects(box.client.request(line), { code: 'invalid_argument' }, line)
     }
+  })
+
+  t.test('is given another address and MAC while it is up, and tells its neighbours', async (t) => {
+    const box = await runBox(t, ['sleep', '100'])
+    const ip = async (...argv: string[]) => (await exec(box, ['ip', ...argv])).stdout
+    await box.client.request('tap eth0')
+    await box.client.setUpLink({
+      interface: 'eth0',
+      mac: '02:42:0a:00:01:03',
+      mtuBytes: 1450,
+      addresses: ['10.0.1.3/24', 'fd00:1::3/64'],
+      routes: [{ to: '10.0.2.0/24', via: '10.0.1.1' }],
+    })
+    await exec(box, ['ip', 'route', 'add', '10.9.0.0/16', 'via', '10.0.1.200'])
+    await exec(box, ['ip', 'addr', 'add', '192.0.2.7/32', 'dev', 'eth0'])
+    const routes = await ip('route')
+    const dump = spawn('nsenter', [
+      ...[`--net=/proc/${box.init.pid}/ns/net`, 'tcpdump', '-i', 'eth0', '-n', '-e', '-l'],
+      'arp or icmp6',
+    ])
+    let seen = ''
+    dump.stdout.on('data', (text: Buffer) => (seen += text.toString()))
+    await new Promise<void>((resolve) => {
+      dump.stderr.on('data', (text: Buffer) => {
+        if (text.includes('listening on')) resolve()
+      })
+    })
+    const change = {
+      interface: 'eth0',
+      mac: '02:42:0a:00:01:07',
+      mtuBytes: 1400,
+      addresses: [
+        { from: '10.0.1.3/24', to: '10.0.1.7/24' },
+        { from: 'fd00:1::3/64', to: 'fd00:1::7/64' },
+        { from: 'fe80::42:aff:fe00:103/64', to: 'fe80::42:aff:fe00:107/64' },
+      ],
+    }
+    await box.client.changeLink(change)
+    t.match((await links(box.init.pid))[1], { mtu: 1400, address: change.mac })
+    const addresses = await ip('-o', 'addr', 'show', 'dev', 'eth0')
+    t.same(
+      [...addresses.matchAll(/inet6? (\S+)/g)].map(([, address]) => address).sort(),
+      ['10.0.1.7/24', '192.0.2.7/32', 'fd00:1::7/64', 'fe80::42:aff:fe00:107/64'],
+      addresses,
+    )
+    t.notMatch(addresses, 'tentative')
+    t.equal(await ip('route'), routes.replace('src 10.0.1.3', 'src 10.0.1.7'), 'routes stay')
+    await until(() => seen.includes('fd00:1::7') && /ARP.*10\.0\.1\.7/.test(seen))
+    t.match(seen, /02:42:0a:00:01:07 > [^\n]*who-has 10\.0\.1\.7 [^\n]*tell 10\.0\.1\.7/)
+    t.match(seen, /02:42:0a:00:01:07 > [^\n]*neighbor advertisement, tgt is fd00:1::7/)
+    dump.kill()
+    await once(dump, 'close')
+
+    await box.client.changeLink(change)
+    t.equal(await ip('-o', 'addr', 'show', 'dev', 'eth0'), addresses, 'again, it changes nothing')
+    await t.rejects(box.client.changeLink({ ...change, interface: 'lo' }), { code: 'not_found' })
   })
 
   t.test('is gone when the end is told and nobody else holds it', async (t) => {
@@ -996,7 +1056,8 @@ async function inParallel<T, R>(
 
 /** A line that is no request: bytes at random, or a request with something wrong. */
 function nonsense(random: (below: number) => number): string {
-  const verbs = 'untap link address route up start signal end watch state attach exec '.split(' ')
+  const verbs =
+    'untap link address readdress route up start signal end watch state attach exec '.split(' ')
   const tails = [' /', ' -1', ' 99999999999', ' 0', '\0', ' x=y', '\t', ' a b', 's', ' rows=x']
   if (random(2) === 0)
     return `${verbs[random(verbs.length)] ?? ''}${tails[random(tails.length)] ?? ''}\n`
