@@ -28,6 +28,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   facts: ['net', 'netdb'],
   // Which subnets, VNIs and addresses are free, and who has to move: from records, whoever wrote them.
   ipam: ['net', 'netdb'],
+  // What happened, in words: from records, collisions, and what gossip says. Told to it; it asks nobody.
+  events: ['gossip', 'ipam', 'net', 'netdb'],
   // Rows derive from records, whatever wrote them: it must not know the facts file or gossip.
   dataplane: ['net', 'netdb'],
   // Changes the kernel as it is told; knows addresses, not why.
@@ -39,7 +41,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   // How large packets to other hosts may be; what is made of it is others'.
   pmtu: ['linux', 'net', 'netdb'],
   // Endpoints and sandboxes of this host: where kernel, data plane and records are brought together.
-  network: ['dataplane', 'facts', 'ipam', 'linux', 'net', 'netdb', 'sandbox'],
+  network: ['dataplane', 'events', 'facts', 'ipam', 'linux', 'net', 'netdb', 'sandbox'],
   // Looks at what the others have made, and changes nothing but rows that are wrong. How hosts are asked is handed in.
   doctor: ['cluster', 'dataplane', 'gossip', 'linux', 'net', 'netdb', 'pmtu', 'sandbox'],
   // Requests → verbs of network and reads of the tables. Its client half needs only its own types.
@@ -47,6 +49,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'cluster',
     'dataplane',
     'doctor',
+    'events',
     'facts',
     'gossip',
     'linux',
@@ -61,6 +64,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'cluster',
     'dataplane',
     'doctor',
+    'events',
     'facts',
     'gossip',
     'linux',
@@ -117,7 +121,7 @@ const CONFINED: readonly {
   },
   {
     what: 'what decides does no I/O: net, netdb, gossip, facts and ipam run by the hundred in one test process',
-    in: /^src\/(net|netdb|gossip|facts|ipam)\/.*\.ts$/,
+    in: /^src\/(net|netdb|gossip|facts|ipam|events)\/.*\.ts$/,
     pattern:
       /['"]node:(fs|fs\/promises|net|dgram|dns|http|https|tls|child_process|worker_threads|timers|timers\/promises)['"]/,
     // The thin adapter that reads and watches the file.
@@ -125,7 +129,7 @@ const CONFINED: readonly {
   },
   {
     what: 'what decides takes time and chance as arguments: src/clock.ts',
-    in: /^src\/(net|netdb|gossip|facts|ipam)\/.*\.ts$/,
+    in: /^src\/(net|netdb|gossip|facts|ipam|events)\/.*\.ts$/,
     // A Clock has a setTimeout of its own.
     pattern:
       /(?<!lock\.)\b(setTimeout|setInterval|setImmediate|Date\.now|performance\.now|Math\.random|randomUUID|randomBytes)\(|\bnew Date\(\)/,

@@ -140,6 +140,13 @@ export class ApiClient {
     return this.upgrade(`${sandboxPath(name)}/exec`, { [EXEC_HEADER]: encoded })
   }
 
+  /** EventLines, one a line. */
+  events(which: { follow: boolean; sinceMs?: number }): Promise<IncomingMessage> {
+    const query = new URLSearchParams({ follow: which.follow ? '1' : '0' })
+    if (which.sinceMs !== undefined) query.set('since', String(which.sinceMs))
+    return this.stream(`/v1/events?${query.toString()}`)
+  }
+
   async fdb(): Promise<FdbRow[]> {
     return (await this.get('/v1/fdb')) as FdbRow[]
   }

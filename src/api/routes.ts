@@ -8,6 +8,7 @@ import { COUNTERS, type Dataplane } from '../dataplane/binding.ts'
 import type { Programmer } from '../dataplane/programmer.ts'
 import type { Doctor } from '../doctor/doctor.ts'
 import { WeftError } from '../errors.ts'
+import type { EventRing } from '../events/event-ring.ts'
 import type { Netdb } from '../netdb/table.ts'
 import { formatCidr } from '../net/cidr.ts'
 import type { Controller } from '../network/controller.ts'
@@ -17,6 +18,7 @@ import { kernelTapDrops } from '../network/sandbox.ts'
 import { followLog, readLog } from '../sandbox/output-log.ts'
 import { VERSION } from '../version.ts'
 import { type ClusterVerbs, registerCluster } from './cluster-routes.ts'
+import { registerEvents } from './event-routes.ts'
 import { FORWARDED_HEADER } from './cluster-types.ts'
 import { registerDoctor } from './doctor-routes.ts'
 import { type OpenApi, forwardRequest, forwardUpgrade, pathFor } from './forward.ts'
@@ -50,6 +52,7 @@ export interface RoutesOptions {
   readonly factsStatus: () => Status['facts']
   readonly cluster: Cluster
   readonly doctor: Doctor
+  readonly events: EventRing
   readonly verbs: DaemonVerbs
 }
 
@@ -81,7 +84,8 @@ export class Routes {
   }
 
   register(http: FastifyInstance): void {
-    const { controller, host, programmer, dataplane, netdb, cluster, doctor, verbs } = this.#options
+    const { controller, host, programmer, dataplane, netdb, cluster, doctor, events, verbs } =
+      this.#options
     const recordOf = (number: number) => programmer.recordOf(number)
 
     http.get(
@@ -159,6 +163,7 @@ export class Routes {
     registerCluster(http, cluster, verbs)
     registerNetworks(http, this.#options)
     registerDoctor(http, doctor)
+    registerEvents(http, events)
     registerTestHooks(http, dataplane)
   }
 

@@ -40,6 +40,8 @@ export interface ClusterOptions {
   readonly onApi: (stream: Duplex) => void
   /** This host is not what it was (it left, was removed, or was overtaken): the daemon is to begin anew. */
   readonly beginAnew: () => void
+  /** Something happened to a member; `line`: in words. */
+  readonly onEvent?: (event: GossipEvent, line: string) => void
 }
 
 export interface JoinLine {
@@ -420,6 +422,7 @@ export class Cluster {
     const { log, netdb } = this.#options
     const { level, line } = eventLine(event, (id) => netdb.nameOfMember(id))
     log[level]({ event: event.kind }, line)
+    this.#options.onEvent?.(event, line)
     if (event.kind === 'expelled') void this.#onExpelled()
     if (event.kind === 'joined' || event.kind === 'left' || event.kind === 'refuted')
       void this.#rememberPeers()

@@ -3,6 +3,7 @@
 import { systemClock } from '../clock.ts'
 import type { Programmer } from '../dataplane/programmer.ts'
 import { openEcho } from '../linux/open-echo.ts'
+import type { Tell } from '../events/event.ts'
 import type { UnderlayInterface } from '../linux/underlay.ts'
 import type { Logger } from '../log.ts'
 import type { Netdb } from '../netdb/table.ts'
@@ -19,11 +20,12 @@ export interface FollowOptions {
   readonly programmer: Programmer
   readonly controller: Controller
   readonly log: Logger
+  readonly tell: Tell
 }
 
 /** Gives the function that ends it. */
 export function followPaths(options: FollowOptions): () => void {
-  const { paths, underlay, intervalMs, netdb, programmer, controller, log } = options
+  const { paths, underlay, intervalMs, netdb, programmer, controller, log, tell } = options
   const live = new LiveMtus({
     sandboxes: () => controller.list(),
     mtuOf: (network) => programmer.mtuOf(network),
@@ -46,10 +48,9 @@ export function followPaths(options: FollowOptions): () => void {
       programmer.pathChanged(member)
       live.soon()
       const name = netdb.nameOfMember(member)
-      log.info(
-        { member: name, bytes },
-        `the path MTU to ${name} is ${bytes}: overlays that it is on send at most ${paths.overlayMtuTo(member)}`,
-      )
+      const text = `the path MTU to ${name} is ${bytes}: overlays that it is on send at most ${paths.overlayMtuTo(member)}`
+      log.info({ member: name, bytes }, text)
+      tell({ kind: 'path-mtu', object: name, text })
     },
     onGone: (member) => {
       paths.forget(member)

@@ -9,6 +9,10 @@ import { Dataplane } from '../dataplane/binding.ts'
 import { Programmer } from '../dataplane/programmer.ts'
 import { Cluster } from '../cluster/cluster.ts'
 import { WeftError } from '../errors.ts'
+import type { Tell } from '../events/event.ts'
+import { EventRing } from '../events/event-ring.ts'
+import { memberEvent } from '../events/member-event.ts'
+import { recordEvent } from '../events/record-event.ts'
 import type { Facts } from '../facts/facts.ts'
 import { requireAbilities } from '../linux/abilities.ts'
 import { type Logger, openLog } from '../log.ts'
@@ -94,6 +98,10 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
       dataplane.apply(batch)
     },
   })
+  const events = new EventRing(systemClock)
+  const tell: Tell = (happening) => {
+    events.tell(happening)
+  }
   const networkFacts = factsInForce(config, facts, netdb, programmer, log)
   const cluster = new Cluster({
     name,
@@ -109,6 +117,10 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
     },
     beginAnew: () => {
       requests.requestSoon('anew')
+    },
+    onEvent: (event, line) => {
+      const happening = memberEvent(event, line)
+      if (happening !== null) tell(happening)
     },
   })
   const peers = peersOf(cluster, systemClock, state.state.peers.length > 0)
@@ -152,7 +164,13 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
   undo.push(await describeSelf(netdb, systemClock, config, underlay))
   netdb.ready()
   const intervalMs = config.pathProbeIntervalMs
-  undo.push(followPaths({ paths, underlay, intervalMs, netdb, programmer, controller, log }))
+  undo.push(followPaths({ paths, underlay, intervalMs, netdb, programmer, controller, log, tell }))
+  undo.push(
+    netdb.watch((change) => {
+      const happening = recordEvent(change, netdb)
+      if (happening !== null) tell(happening)
+    }),
+  )
   networkFacts?.follow()
   undo.push(() => networkFacts?.close())
 
@@ -183,6 +201,7 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
         controller,
         cluster,
       }),
+      events,
       verbs: {
         down: async () => {
           await controller.removeAll()

@@ -1,0 +1,73 @@
+// A collision as an event: who claims what, who keeps it, what becomes of the other. Pure.
+
+import type { Finding } from '../ipam/collisions.ts'
+import { formatCidr } from '../net/cidr.ts'
+import type { Netdb } from '../netdb/table.ts'
+import type { Happening } from './event.ts'
+
+type View = Pick<Netdb, 'get' | 'find' | 'nameOfMember'>
+
+export function collisionEvent(finding: Finding, view: View): Happening {
+  switch (finding.kind) {
+    case 'endpoint': {
+      const { clash, address, network, keeps, loses } = finding
+      const [first, second] = [endpointName(keeps, view), endpointName(loses, view)]
+      const what = clash === 'mac' ? `MAC ${address}` : address
+      const where = networkName(network, view)
+      return {
+        kind: 'collision',
+        object: second,
+        text: `${what} on network ${where} is claimed by ${first} and ${second}: ${first} was first and keeps it`,
+      }
+    }
+    case 'vni': {
+      const [first, second] = [
+        subnetNetwork(finding.keeps, view),
+        subnetNetwork(finding.loses, view),
+      ]
+      return {
+        kind: 'collision',
+        object: second.name,
+        text: `VNI ${finding.vni} is claimed by networks ${first.called} and ${second.called}: ${first.called} is older and keeps it`,
+      }
+    }
+    case 'subnet': {
+      const [first, second] = [
+        subnetNetwork(finding.keeps, view),
+        subnetNetwork(finding.loses, view),
+      ]
+      const [one, other] = finding.ranges.map(formatCidr)
+      return {
+        kind: 'collision',
+        object: second.name,
+        text: `${one ?? ''} of network ${first.called} and ${other ?? ''} of network ${second.called} overlap: both work, but no sandbox may be on both`,
+      }
+    }
+    case 'name': {
+      const { name, keeps, loses } = finding
+      return {
+        kind: 'collision',
+        object: name,
+        text: `two networks are called ${name}: the name means ${keeps.slice(0, 12)}, which is older; the other is reached by its id, ${loses.slice(0, 12)}`,
+      }
+    }
+  }
+}
+
+/** `HOST/NAME` of an endpoint, by its record's name. */
+function endpointName(record: string, view: View): string {
+  const found = view.find(record)
+  if (found?.kind !== 'endpoint' || found.value === null) return record
+  return `${view.nameOfMember(found.owner)}/${found.value.name}`
+}
+
+/** The network of a subnet, by the subnet's key, with its id: two may have one name. */
+function subnetNetwork(key: string, view: View): { name: string; called: string } {
+  const id = view.get('subnet', key)?.value.network ?? key
+  const name = networkName(id, view)
+  return { name, called: `${name} (${id.slice(0, 12)})` }
+}
+
+function networkName(id: string, view: View): string {
+  return view.get('network', id)?.value.name ?? id
+}
