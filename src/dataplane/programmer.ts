@@ -22,6 +22,9 @@ import { RecordNumbers } from './record-numbers.ts'
 import type { PortId, RecordNumber, Row } from './rows.ts'
 import { wantedRows } from './wanted-rows.ts'
 
+/** The kinds of records that rows come from. */
+const DERIVED_FROM = ['member', 'network', 'subnet', 'endpoint'] as const
+
 export interface ProgrammerOptions {
   readonly netdb: Netdb
   /** This host's member id. */
@@ -67,6 +70,11 @@ export class Programmer {
     netdb.watch((change) => {
       this.#onChange(change)
     })
+    // What this host knew when it ended is in the table before anybody watches it.
+    for (const kind of DERIVED_FROM) {
+      for (const after of netdb.list(kind) as NetdbRecord[])
+        this.#onChange({ before: undefined, after })
+    }
   }
 
   /** Says which port an endpoint of this host has: before its record is put. */
