@@ -32,6 +32,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   events: ['gossip', 'ipam', 'net', 'netdb'],
   // Rows derive from records, whatever wrote them: it must not know the facts file or gossip.
   dataplane: ['net', 'netdb'],
+  // Who has which name, and who is asked for other names: from records that are served, whoever wrote them.
+  dns: ['net', 'netdb'],
   // Changes the kernel as it is told; knows addresses, not why.
   linux: ['net'],
   // This host's place in a cluster: keys, tokens, sockets, what it remembers. Deciding who is alive is gossip's.
@@ -48,6 +50,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   api: [
     'cluster',
     'dataplane',
+    'dns',
     'doctor',
     'events',
     'facts',
@@ -63,6 +66,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'api',
     'cluster',
     'dataplane',
+    'dns',
     'doctor',
     'events',
     'facts',
@@ -126,6 +130,13 @@ const CONFINED: readonly {
       /['"]node:(fs|fs\/promises|net|dgram|dns|http|https|tls|child_process|worker_threads|timers|timers\/promises)['"]/,
     // The thin adapter that reads and watches the file.
     allowed: /^src\/facts\/watch-facts\.ts$/,
+  },
+  {
+    what: 'of src/dns only the thin adapters do I/O: what is answered is decided on bytes and a clock',
+    in: /^src\/dns\/.*\.ts$/,
+    pattern:
+      /['"]node:(fs|fs\/promises|net|dgram|dns|timers|timers\/promises|crypto)['"]|(?<!lock\.)\b(setTimeout|setInterval|Date\.now|performance\.now|Math\.random)\(/,
+    allowed: /^src\/dns\/((udp|tcp)-listener|upstream-sockets|watch-resolv-conf)\.ts$/,
   },
   {
     what: 'what decides takes time and chance as arguments: src/clock.ts',

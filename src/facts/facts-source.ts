@@ -73,6 +73,7 @@ export function statementsOf(facts: Facts, self: string): Statement[] {
       ip,
       ip6: ip6 ?? null,
       aliases: [],
+      service: null,
       supersedes: [],
       claimedAt: 0, // before all that is claimed while weft runs
     }

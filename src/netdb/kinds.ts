@@ -174,6 +174,9 @@ const SHAPES: { readonly [K in Kind]: KindShape<ValueOf[K]> } = {
         .array(text((name) => parseName('alias', name)))
         .max(MAX_ALIASES)
         .default([]),
+      service: text((name) => parseName('service', name))
+        .nullable()
+        .default(null),
       supersedes: z.array(z.string().max(MAX_RECORD_NAME)).max(MAX_SUPERSEDED).default([]),
       claimedAt: wholeNumber(0, Number.MAX_SAFE_INTEGER),
     }),
@@ -185,6 +188,7 @@ const SHAPES: { readonly [K in Kind]: KindShape<ValueOf[K]> } = {
       ip: value.ip,
       ip6: value.ip6,
       aliases: value.aliases,
+      service: value.service,
       supersedes: value.supersedes,
       claimedAt: value.claimedAt,
     }),

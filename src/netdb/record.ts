@@ -83,6 +83,8 @@ export interface EndpointValue {
   readonly ip6: Ipv6Address | null
   /** Further names on the network. */
   readonly aliases: readonly string[]
+  /** The service whose backend it is; null: none. */
+  readonly service: string | null
   /** Names of the records of absent members that it took its addresses from. */
   readonly supersedes: readonly string[]
   /** Lamport time since when it has these addresses: of two that claim one, the lower (claimedAt, owner) keeps it. */

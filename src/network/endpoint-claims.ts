@@ -17,6 +17,7 @@ export interface EndpointWish extends AddressWish {
   readonly name: string
   readonly interface: string
   readonly aliases?: readonly string[] | undefined
+  readonly service?: string | null | undefined
 }
 
 /** An endpoint whose addresses may change. */
@@ -63,6 +64,7 @@ export class EndpointClaims {
       ...specOf(addresses),
       mtuBytes: mtuOf(network.key),
       aliases: [...(wish.aliases ?? [])],
+      service: wish.service ?? null,
     }
   }
 
@@ -74,8 +76,9 @@ export class EndpointClaims {
   /** The record says so from now on. */
   put(name: string, spec: EndpointSpec): void {
     const { netdb, book } = this.#options
-    const { id, networkId: network, vni, mac, ip, ip6, aliases, supersedes } = spec
-    netdb.put('endpoint', id, { network, vni, name, mac, ip, ip6, aliases, supersedes })
+    const { id, networkId: network, vni, mac, ip, ip6, aliases, service, supersedes } = spec
+    const names = { name, aliases, service }
+    netdb.put('endpoint', id, { network, vni, ...names, mac, ip, ip6, supersedes })
     book.forget(id)
   }
 

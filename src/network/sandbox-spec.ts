@@ -28,6 +28,7 @@ const ENDPOINT = z.object({
   gateway6: written<Ipv6Address>().nullable(),
   mtuBytes: z.number(),
   aliases: z.array(z.string()).default([]),
+  service: z.string().nullable().default(null),
   /** Records of absent members that its addresses were taken from. */
   supersedes: z.array(z.string()).default([]),
   /** By the user or the facts file: no other addresses will do. */

@@ -107,6 +107,7 @@ function claim(
     ip,
     ip6: ip6 === undefined ? null : parseIpv6Address(ip6),
     aliases: [],
+    service: null,
     claimedAt,
     supersedes,
   }
