@@ -1,9 +1,10 @@
 // A question of one daemon to another's API, and the answer as a value.
 
+import type { IncomingMessage } from 'node:http'
 import type { Cluster } from '../cluster/cluster.ts'
 import type { Peer } from '../doctor/peers.ts'
 import { WeftError } from '../errors.ts'
-import { forwardRequest } from './forward.ts'
+import { type Forwarded, forwardRequest } from './forward.ts'
 
 /** For what a daemon answers from memory, or with some seconds' work. */
 const ANSWER_MS = 8_000
@@ -24,16 +25,25 @@ export async function askHost(
       path,
       body,
     })
-    const chunks: Buffer[] = []
-    for await (const chunk of answer) chunks.push(chunk as Buffer)
-    const text = Buffer.concat(chunks).toString('utf8')
-    if (answer.statusCode === 200) return JSON.parse(text) as unknown
-    throw new WeftError(
-      'internal',
-      `${name} refuses ${method} ${path} (${answer.statusCode ?? 0}): ${text.slice(0, 200)}`,
-    )
+    return await readAnswer(name, { method, path }, answer)
   } finally {
     clearTimeout(timer)
     stream.destroy()
   }
+}
+
+/** @throws WeftError internal */
+export async function readAnswer(
+  host: string,
+  { method, path }: Pick<Forwarded, 'method' | 'path'>,
+  answer: IncomingMessage,
+): Promise<unknown> {
+  const chunks: Buffer[] = []
+  for await (const chunk of answer) chunks.push(chunk as Buffer)
+  const text = Buffer.concat(chunks).toString('utf8')
+  if (answer.statusCode === 200) return JSON.parse(text) as unknown
+  throw new WeftError(
+    'internal',
+    `${host} refuses ${method} ${path} (${answer.statusCode ?? 0}): ${text.slice(0, 200)}`,
+  )
 }

@@ -19,6 +19,7 @@ import type {
   SetAddress,
 } from './cluster-types.ts'
 import type {
+  AddSubnets,
   CreateNetwork,
   CreatedNetwork,
   NetworkInspect,
@@ -26,6 +27,8 @@ import type {
 } from './network-types.ts'
 import type { Repaired, Report } from './doctor-types.ts'
 import {
+  type AttachmentRequest,
+  type ClusterSandboxes,
   type CounterRow,
   type CreateSandbox,
   EXEC_HEADER,
@@ -93,6 +96,24 @@ export class ApiClient {
 
   async listSandboxes(all: boolean): Promise<SandboxSummary[]> {
     return (await this.get(`/v1/sandboxes${all ? '?all=1' : ''}`)) as SandboxSummary[]
+  }
+
+  /** Of another host, by its name. */
+  async listSandboxesOf(host: string, all: boolean): Promise<SandboxSummary[]> {
+    const query = new URLSearchParams({ host, ...(all ? { all: '1' } : {}) }).toString()
+    return (await this.get(`/v1/sandboxes?${query}`)) as SandboxSummary[]
+  }
+
+  async listAllSandboxes(all: boolean): Promise<ClusterSandboxes> {
+    return (await this.get(`/v1/cluster/sandboxes${all ? '?all=1' : ''}`)) as ClusterSandboxes
+  }
+
+  async connectSandbox(name: string, body: AttachmentRequest): Promise<SandboxInspect> {
+    return (await this.post(`${sandboxPath(name)}/networks`, body)) as SandboxInspect
+  }
+
+  async disconnectSandbox(name: string, network: string): Promise<void> {
+    await this.delete(`${sandboxPath(name)}/networks/${encodeURIComponent(network)}`)
   }
 
   async inspectSandbox(name: string): Promise<SandboxInspect> {
@@ -214,6 +235,10 @@ export class ApiClient {
 
   async inspectNetwork(name: string): Promise<NetworkInspect> {
     return (await this.get(networkPath(name))) as NetworkInspect
+  }
+
+  async addSubnets(network: string, body: AddSubnets): Promise<void> {
+    await this.post(`${networkPath(network)}/subnets`, body)
   }
 
   async removeNetwork(name: string): Promise<void> {

@@ -6,7 +6,7 @@ import type { Programmer } from '../dataplane/programmer.ts'
 import type { Netdb } from '../netdb/table.ts'
 import type { Endpoints } from '../network/endpoints.ts'
 import type { NetworkRecord, Networks } from '../network/networks.ts'
-import type { CreateNetwork, CreatedNetwork, NetworkSummary } from './network-types.ts'
+import type { AddSubnets, CreateNetwork, CreatedNetwork, NetworkSummary } from './network-types.ts'
 import { type EndpointHost, networkInspect, networkSummary } from './network-views.ts'
 import { check } from './schemas.ts'
 
@@ -23,6 +23,12 @@ const CREATE = z.strictObject({
   attachable: z.boolean(),
   options: words,
   labels: words,
+})
+
+const ADD = z.strictObject({
+  subnets: texts.min(1),
+  gateways: texts.default([]),
+  ipRanges: texts.default([]),
 })
 
 /** What the routes speak of. */
@@ -67,6 +73,14 @@ export function registerNetworks(http: FastifyInstance, options: NetworkRoutesOp
       mtuBytes: programmer.mtuOf(network.key) ?? mtuBytes,
     })
   })
+  http.post<{ Params: { network: string } }>(
+    '/v1/networks/:network/subnets',
+    async ({ params, body }, reply) => {
+      const { ipRanges: ranges, ...wish } = check(ADD, body) satisfies AddSubnets
+      await networks.addSubnets(params.network, { ...wish, ranges })
+      return await reply.code(204).send()
+    },
+  )
   http.delete<{ Params: { network: string } }>(
     '/v1/networks/:network',
     async ({ params }, reply) => {

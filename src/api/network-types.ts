@@ -15,6 +15,13 @@ export interface CreateNetwork {
   readonly labels: Readonly<Record<string, string>>
 }
 
+/** POST /v1/networks/NAME/subnets */
+export interface AddSubnets {
+  readonly subnets: readonly string[]
+  readonly gateways: readonly string[]
+  readonly ipRanges: readonly string[]
+}
+
 export interface CreatedNetwork {
   /** 25 characters of 0-9a-z. */
   readonly id: string

@@ -14,16 +14,18 @@ import { formatCidr } from '../net/cidr.ts'
 import type { Controller } from '../network/controller.ts'
 import type { Endpoints } from '../network/endpoints.ts'
 import type { Networks } from '../network/networks.ts'
-import { kernelTapDrops } from '../network/sandbox.ts'
+import { kernelTapDrops, requireClient } from '../network/sandbox.ts'
 import { followLog, readLog } from '../sandbox/output-log.ts'
 import { VERSION } from '../version.ts'
 import { type ClusterVerbs, registerCluster } from './cluster-routes.ts'
 import { registerEvents } from './event-routes.ts'
 import { FORWARDED_HEADER } from './cluster-types.ts'
+import { registerConnections } from './connection-routes.ts'
 import { registerDoctor } from './doctor-routes.ts'
 import { type OpenApi, forwardRequest, forwardUpgrade, pathFor } from './forward.ts'
 import { type OtherHost, type OtherHosts, type Place, locate, otherHosts } from './locate.ts'
 import { registerNetworks } from './network-routes.ts'
+import { registerLists } from './sandbox-lists.ts'
 import { parseCreate, parseExec, parseSignal } from './schemas.ts'
 import { registerTestHooks } from './test-hooks.ts'
 import {
@@ -34,7 +36,7 @@ import {
   type Status,
   type Version,
 } from './types.ts'
-import { fdbRows, inspectOf, neighbourRows, summaryOf } from './views.ts'
+import { fdbRows, inspectOf, neighbourRows } from './views.ts'
 
 /** What the routes speak of. */
 export interface RoutesOptions {
@@ -108,13 +110,6 @@ export class Routes {
       void reply.code(201)
       return inspectOf(sandbox, host, controller.directoryOf(sandbox))
     })
-    http.get<{ Querystring: { all?: string } }>('/v1/sandboxes', ({ query }) =>
-      controller
-        .list()
-        .filter(({ state }) => query.all === '1' || state !== 'exited')
-        .sort((a, b) => b.spec.createdAtMs - a.spec.createdAtMs)
-        .map((sandbox) => summaryOf(sandbox, host)),
-    )
     http.get<{ Params: { name: string } }>('/v1/sandboxes/:name', ({ params }) => {
       const sandbox = controller.find(params.name)
       return inspectOf(sandbox, host, controller.directoryOf(sandbox))
@@ -134,7 +129,7 @@ export class Routes {
       '/v1/sandboxes/:name/signal',
       async ({ params, body }, reply) => {
         const signal = parseSignal(body)
-        await controller.requireClient(controller.find(params.name)).signal(signal)
+        await requireClient(controller.find(params.name)).signal(signal)
         return await reply.code(204).send()
       },
     )
@@ -160,6 +155,8 @@ export class Routes {
       await verbs.down()
       return await reply.code(204).send()
     })
+    registerConnections(http, controller, host)
+    registerLists(http, this.#options, this.#others)
     registerCluster(http, cluster, verbs)
     registerNetworks(http, this.#options)
     registerDoctor(http, doctor)
@@ -187,7 +184,7 @@ export class Routes {
     const sandbox = controller.find(place.name)
     if (match[2] === 'exec') {
       const exec = parseExec(request.headers[EXEC_HEADER])
-      return (await controller.requireClient(sandbox).openStream(exec)).socket
+      return (await requireClient(sandbox).openStream(exec)).socket
     }
     const start = url.searchParams.get('start') === '1'
     const rows = wholeNumber('rows', url.searchParams.get('rows') ?? undefined)
@@ -254,6 +251,7 @@ export class Routes {
         attached: count('attached'),
         ended: count('exited'),
       },
+      endpoints: controller.times.summary(),
       counters,
     }
   }

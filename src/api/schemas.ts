@@ -2,13 +2,20 @@
 
 import { z } from 'zod'
 import { WeftError } from '../errors.ts'
-import type { AttachRequest, RunRequest } from '../network/requests.ts'
+import type { AttachRequest, Attachment, RunRequest } from '../network/requests.ts'
 
+/** As a record holds them. */
+const MAX_ALIASES = 16
 const ATTACHMENT = z.strictObject({
   network: z.string().min(1),
   ip: z.string().optional(),
+  ip6: z.string().optional(),
   mac: z.string().optional(),
   interface: z.string().optional(),
+  aliases: z
+    .array(z.string(), `an endpoint has at most ${MAX_ALIASES} aliases`)
+    .max(MAX_ALIASES, `an endpoint has at most ${MAX_ALIASES} aliases`)
+    .optional(),
 })
 
 // Bounds: a process's arguments and environment have 128 KB each at least (ARG_MAX's parts); networks are few.
@@ -52,6 +59,10 @@ export function parseCreate(body: unknown): RunRequest | AttachRequest {
   if (request.kind === 'run') return request
   const { kind, name, attachments } = request
   return { kind, name, attachments, place: placeOf(request) }
+}
+
+export function parseAttachment(body: unknown): Attachment {
+  return check(ATTACHMENT, body)
 }
 
 export function parseSignal(body: unknown): number {

@@ -15,6 +15,7 @@ import { STREAM_PROTOCOL, VERSION_HEADER } from './types.ts'
 
 /** A facts file is read from disk, so bodies are small: a command line with its environment. */
 const BODY_LIMIT_BYTES = 4 << 20
+const MAX_PARAMETER_LENGTH = 4096
 
 export interface ServerOptions {
   readonly socket: string
@@ -33,6 +34,8 @@ export class ApiServer {
       bodyLimit: BODY_LIMIT_BYTES,
       forceCloseConnections: true,
       exposeHeadRoutes: false,
+      // A name that is too long is to be told so, by who knows how long it may be.
+      routerOptions: { maxParamLength: MAX_PARAMETER_LENGTH },
     })
     this.#http.setErrorHandler(async (error, request, reply) => {
       const known = asWeftError(error)

@@ -59,6 +59,12 @@ export interface Status {
     readonly attached: number
     readonly ended: number
   }
+  /** How long the latest endpoints took here, from the request to an interface that is up; null: none was made. */
+  readonly endpoints: {
+    readonly made: number
+    readonly medianMs: number
+    readonly p99Ms: number
+  } | null
   /** Name to number, zeros left out. */
   readonly counters: Readonly<Record<string, number>>
 }
@@ -94,7 +100,11 @@ export interface CounterRow {
 export interface AttachmentRequest {
   readonly network: string
   readonly ip?: string
+  /** The IPv4 address that goes with it comes along. */
+  readonly ip6?: string
   readonly mac?: string
+  /** Further names there. */
+  readonly aliases?: readonly string[]
   /** The name inside the sandbox; eth0, eth1, ... when left out. */
   readonly interface?: string
 }
@@ -162,6 +172,14 @@ export interface SandboxSummary {
   readonly networks: readonly SummaryNetwork[]
 }
 
+/** GET /v1/cluster/sandboxes */
+export interface ClusterSandboxes {
+  /** This host's first, then the others' in the order of their names; of each the newest first. */
+  readonly sandboxes: readonly SandboxSummary[]
+  /** Hosts that are believed up and did not answer: theirs are missing. */
+  readonly silent: readonly { readonly host: string; readonly reason: string }[]
+}
+
 export interface SummaryNetwork {
   readonly name: string
   readonly ip: string
@@ -206,6 +224,8 @@ export interface SandboxInspect {
 export interface EndpointInspect {
   readonly NetworkID: string
   readonly EndpointID: string
+  /** Further names on that network; null when there are none, as docker has it. */
+  readonly Aliases: readonly string[] | null
   readonly Gateway: string
   readonly IPAddress: string
   readonly IPPrefixLen: number

@@ -130,6 +130,7 @@ function endpointOf(spec: EndpointSpec): EndpointInspect {
   return {
     NetworkID: spec.networkId,
     EndpointID: spec.id,
+    Aliases: spec.aliases.length === 0 ? null : spec.aliases,
     Gateway: spec.gateway,
     IPAddress: spec.ip,
     IPPrefixLen: spec.prefixLength,

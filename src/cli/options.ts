@@ -37,11 +37,13 @@ export function attachmentOptions(command: Command): Command {
       collect,
     )
     .option('--ip <ip>', 'the address there (default: what the network gives)')
+    .option('--ip6 <ip6>', 'the IPv6 address there; the IPv4 one has the same number')
     .option('--mac <mac>', 'the MAC address there')
     .option('--interface <ifname>', 'the name inside (default: eth0, eth1, ...)')
+    .option('--network-alias <name>', 'a further name on all these networks', collect)
     .addHelpText(
       'after',
-      '\nLong form, for several networks: --network name=NET,ip=IP,mac=MAC,interface=IFNAME',
+      '\nLong form, for several networks: --network name=NET,ip=IP,ip6=IP6,mac=MAC,interface=IFNAME,alias=NAME',
     )
 }
 
@@ -88,25 +90,39 @@ export function parseEnvironment(
 
 export interface AttachmentOptions {
   readonly network?: readonly string[]
+  readonly networkAlias?: readonly string[]
   readonly ip?: string
+  readonly ip6?: string
   readonly mac?: string
   readonly interface?: string
 }
 
 /** The keys of docker's long form, `--network name=demo,ip=10.0.1.5`, and ours for them. */
-const LONG_FORM: Readonly<Record<string, 'network' | 'ip' | 'mac' | 'interface'>> = {
+const LONG_FORM: Readonly<
+  Record<string, 'network' | 'ip' | 'ip6' | 'mac' | 'interface' | 'alias'>
+> = {
   name: 'network',
   ip: 'ip',
+  ip6: 'ip6',
+  alias: 'alias',
   mac: 'mac',
   'mac-address': 'mac',
   interface: 'interface',
 }
 
-/** `--network` with `--ip`, `--mac` and `--interface`, which speak of the only network. */
+/** `--network` with `--ip`, `--ip6`, `--mac` and `--interface`, which speak of the only network; aliases are of all. */
 export function parseAttachments(options: AttachmentOptions): AttachmentRequest[] {
-  const attachments = (options.network ?? []).map(parseNetworkOption)
+  const { networkAlias = [] } = options
+  const attachments = (options.network ?? [])
+    .map(parseNetworkOption)
+    .map((one) =>
+      networkAlias.length === 0
+        ? one
+        : { ...one, aliases: [...(one.aliases ?? []), ...networkAlias] },
+    )
   const single = {
     ...(options.ip === undefined ? {} : { ip: options.ip }),
+    ...(options.ip6 === undefined ? {} : { ip6: options.ip6 }),
     ...(options.mac === undefined ? {} : { mac: options.mac }),
     ...(options.interface === undefined ? {} : { interface: options.interface }),
   }
@@ -116,7 +132,7 @@ export function parseAttachments(options: AttachmentOptions): AttachmentRequest[
     throw new WeftError(
       'invalid_argument',
       `--${Object.keys(single)[0] ?? 'ip'} is not clear with several networks; ` +
-        'use --network name=NET,ip=IP,mac=MAC,interface=IFNAME',
+        'use --network name=NET,ip=IP,ip6=IP6,mac=MAC,interface=IFNAME',
     )
   }
   return [{ ...first, ...single }]
@@ -125,20 +141,22 @@ export function parseAttachments(options: AttachmentOptions): AttachmentRequest[
 function parseNetworkOption(text: string): AttachmentRequest {
   if (!text.includes('=')) return { network: text }
   const parsed: Record<string, string> = {}
+  const aliases: string[] = []
   for (const part of text.split(',')) {
     const at = part.indexOf('=')
     const key = LONG_FORM[part.slice(0, Math.max(0, at))]
     if (key === undefined || at === part.length - 1) {
       throw new WeftError(
         'invalid_argument',
-        `--network '${text}': '${part}' is none of name=, ip=, mac=, interface=`,
+        `--network '${text}': '${part}' is none of name=, ip=, ip6=, mac=, interface=, alias=`,
       )
     }
-    parsed[key] = part.slice(at + 1)
+    if (key === 'alias') aliases.push(part.slice(at + 1))
+    else parsed[key] = part.slice(at + 1)
   }
   const { network, ...rest } = parsed
   if (network === undefined) {
     throw new WeftError('invalid_argument', `--network '${text}': name= is missing`)
   }
-  return { network, ...rest }
+  return { network, ...rest, ...(aliases.length === 0 ? {} : { aliases }) }
 }

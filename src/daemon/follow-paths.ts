@@ -1,4 +1,4 @@
-// The daemon follows its paths: what the prober finds becomes the MTU of rows and of live interfaces.
+// The daemon keeps live interfaces up to date: the MTU that the prober finds, the routes to subnets that are added.
 
 import { systemClock } from '../clock.ts'
 import type { Programmer } from '../dataplane/programmer.ts'
@@ -9,6 +9,8 @@ import type { Logger } from '../log.ts'
 import type { Netdb } from '../netdb/table.ts'
 import type { Controller } from '../network/controller.ts'
 import { LiveMtus } from '../network/live-mtus.ts'
+import { LiveRoutes } from '../network/live-routes.ts'
+import type { Networks } from '../network/networks.ts'
 import type { PathMtus } from '../pmtu/path-mtus.ts'
 import { PathProber } from '../pmtu/prober.ts'
 
@@ -19,15 +21,19 @@ export interface FollowOptions {
   readonly netdb: Netdb
   readonly programmer: Programmer
   readonly controller: Controller
+  readonly networks: Networks
   readonly log: Logger
   readonly tell: Tell
 }
 
 /** Gives the function that ends it. */
 export function followPaths(options: FollowOptions): () => void {
-  const { paths, underlay, intervalMs, netdb, programmer, controller, log, tell } = options
+  const { paths, underlay, intervalMs, netdb, programmer, controller, networks, log, tell } =
+    options
+  const sandboxes = () => controller.list()
+  const routes = new LiveRoutes({ sandboxes, networks, log })
   const live = new LiveMtus({
-    sandboxes: () => controller.list(),
+    sandboxes,
     mtuOf: (network) => programmer.mtuOf(network),
     noteEndpoints: (sandbox) => controller.noteEndpoints(sandbox),
     log,
@@ -36,6 +42,7 @@ export function followPaths(options: FollowOptions): () => void {
   const unwatch = netdb.watch(({ before, after }) => {
     const kind = (after ?? before)?.kind
     if (kind === 'endpoint' || kind === 'network') live.soon()
+    if (kind === 'subnet') routes.soon()
   })
   const prober = new PathProber({
     netdb,
@@ -57,9 +64,11 @@ export function followPaths(options: FollowOptions): () => void {
     },
   })
   live.soon()
+  routes.soon()
   return () => {
     prober.close()
     unwatch()
     live.close()
+    routes.close()
   }
 }

@@ -150,6 +150,7 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
   })
   const controller = new Controller({
     endpoints,
+    networks,
     clock: systemClock,
     log,
     runDir,
@@ -164,7 +165,19 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
   undo.push(await describeSelf(netdb, systemClock, config, underlay))
   netdb.ready()
   const intervalMs = config.pathProbeIntervalMs
-  undo.push(followPaths({ paths, underlay, intervalMs, netdb, programmer, controller, log, tell }))
+  undo.push(
+    followPaths({
+      paths,
+      underlay,
+      intervalMs,
+      netdb,
+      programmer,
+      controller,
+      networks,
+      log,
+      tell,
+    }),
+  )
   undo.push(
     netdb.watch((change) => {
       const happening = recordEvent(change, netdb)

@@ -12,16 +12,18 @@ import {
   numberToIpv4,
   parseIpv4Address,
 } from '../net/ipv4-address.ts'
-import type { Ipv6Address } from '../net/ipv6-address.ts'
+import { type Ipv6Address, parseIpv6Address } from '../net/ipv6-address.ts'
 import { type MacAddress, isUnicastMac, macFromIpv4, parseMacAddress } from '../net/mac-address.ts'
 import type { HeldAddresses, Holder } from './held-addresses.ts'
-import { type DualSubnet, ipv6Of } from './ipv6.ts'
+import { type DualSubnet, ipv4Of, ipv6Of } from './ipv6.ts'
 import { type Contenders, preferred } from './preference.ts'
 import { usableIn } from './wanted-subnets.ts'
 
 /** What a user may say about an endpoint's addresses. */
 export interface AddressWish {
   readonly ip?: string | undefined
+  /** With its number goes the IPv4 address. */
+  readonly ip6?: string | undefined
   readonly mac?: string | undefined
 }
 
@@ -63,7 +65,7 @@ export function chooseAddresses<S extends AddressSubnet>(
 ): ChosenAddresses<S> {
   const { wish, subnets } = question
   const wantedMac = wish.mac === undefined ? null : requireMac(question, parseMacAddress(wish.mac))
-  const wantedIp = wish.ip === undefined ? null : parseIpv4Address(wish.ip)
+  const wantedIp = wantedIpv4(question)
   const ip = wantedIp ?? chooseIp(question)
   const subnet =
     wantedIp === null
@@ -72,6 +74,42 @@ export function chooseAddresses<S extends AddressSubnet>(
   const mac = wantedMac ?? macFromIpv4(ip)
   const supersedes = requireFree(question, ip, mac)
   return { subnet, ip, ip6: ipv6Of(subnet, ip), mac, supersedes }
+}
+
+/** What is asked for by itself, or by the IPv6 address that goes with it. */
+function wantedIpv4(question: AddressQuestion<AddressSubnet>): Ipv4Address | null {
+  const { wish, network, subnets } = question
+  const ip = wish.ip === undefined ? null : parseIpv4Address(wish.ip)
+  if (wish.ip6 === undefined) return ip
+  const ip6 = parseIpv6Address(wish.ip6)
+  const ranges = subnets.flatMap(({ cidr6 }) => (cidr6 === null ? [] : [formatCidr(cidr6)]))
+  if (ranges.length === 0) throw invalid(`network ${network} has no IPv6; leave --ip6 out`)
+  const subnet = subnets.find(({ cidr6 }) => cidr6 !== null && cidrContains(cidr6, ip6))
+  if (subnet === undefined) {
+    throw invalid(
+      `address ${ip6} is not in network ${network} (${ranges.join(', ')}); choose one that is`,
+    )
+  }
+  if (ip6 === subnet.gateway6) {
+    throw new WeftError(
+      'address_in_use',
+      `address ${ip6} is the gateway of network ${network}; choose another`,
+    )
+  }
+  const twin = ipv4Of(subnet, ip6)
+  if (twin === null) {
+    throw invalid(
+      `address ${ip6} has a number that no address of ${formatCidr(subnet.cidr)} has, and both go together; choose a lower one`,
+    )
+  }
+  if (ip !== null && ip !== twin) {
+    throw invalid(`address ${ip6} goes with ${twin}, not with ${ip}; give one of the two`)
+  }
+  return twin
+}
+
+function invalid(message: string): WeftError {
+  return new WeftError('invalid_argument', message)
 }
 
 /** The first that is free: of those that were not released lately, else the one that was released longest ago. */

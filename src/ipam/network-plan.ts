@@ -4,12 +4,12 @@
 import { type Cidr, type Ipv4Cidr, type Ipv6Cidr, firstAddress } from '../net/cidr.ts'
 import type { Ipv4Address } from '../net/ipv4-address.ts'
 import type { Ipv6Address } from '../net/ipv6-address.ts'
-import type { Vni } from '../net/vni.ts'
+import { MAX_VNI, type Vni } from '../net/vni.ts'
 import { ulaSubnet } from './ipv6.ts'
 import type { Contenders } from './preference.ts'
 import { DEFAULT_POOL, type SubnetPool, chooseSubnet } from './subnet-choice.ts'
 import { type Surroundings, overlapOf } from './surroundings.ts'
-import { chooseVni } from './vni-choice.ts'
+import { FIRST_VNI, chooseVni } from './vni-choice.ts'
 import {
   type SubnetWish,
   type WantedIpv6,
@@ -25,6 +25,8 @@ export interface PlanQuestion {
   readonly surroundings: Surroundings
   readonly heldVnis: ReadonlySet<number>
   readonly contenders: Contenders
+  /** When subnets are added: behind those that there are, in whose order networks are filled. */
+  readonly aboveVni?: number
   readonly pool?: SubnetPool
 }
 
@@ -54,9 +56,10 @@ export function planSubnets(question: PlanQuestion): readonly PlannedSubnet[] {
       ? wanted.ipv4
       : [{ cidr: chooseSubnet(around, contenders, pool), gateway: null, range: null }]
   const taken = new Set(question.heldVnis)
+  const first = Math.max(FIRST_VNI, (question.aboveVni ?? 0) + 1)
   const plan: PlannedSubnet[] = []
   for (const [index, half] of halves.entries()) {
-    const vni = chooseVni(taken, contenders)
+    const vni = chooseVni(taken, contenders, { first, last: MAX_VNI })
     taken.add(vni)
     const { cidr, range } = half
     const gateway = half.gateway ?? firstAddress(cidr)

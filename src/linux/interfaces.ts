@@ -1,6 +1,6 @@
 // What the kernel says of the interfaces of another namespace.
 
-import { readFileSync } from 'node:fs'
+import { readFileSync, readlinkSync } from 'node:fs'
 
 /** Columns of /proc/PID/net/dev (proc(5)) behind the name: eight for received, then eight for sent. */
 const SENT_DROPPED = 8 + 3
@@ -12,6 +12,15 @@ const SENT_DROPPED = 8 + 3
  */
 export function interfaceNames(pid: number): string[] {
   return tableOf(pid).map(({ name }) => name)
+}
+
+/** Whether that process is in our own network namespace. */
+export function isOwnNamespace(pid: number): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/net`) === readlinkSync('/proc/self/ns/net')
+  } catch {
+    return false // there is no such process (any more)
+  }
 }
 
 /**

@@ -103,12 +103,13 @@ export class AddressBook {
     const { name, network, subnets, wish } = question
     const facts = this.#factsOf(network.value.name)
     const own = facts.find((fact) => fact.host === this.#options.host && fact.name === name)
-    const isReserved = own !== undefined && (wish.ip === undefined || wish.ip === own.ip)
+    const isReserved = own !== undefined && isFor(wish, own)
     if (isReserved) {
       const mac = wish.mac === undefined ? own.mac : parseMacAddress(wish.mac)
       return this.#reserved(question, { ...own, mac })
     }
-    if (wish.ip === undefined) this.#requireSynced(question)
+    const asksIp = wish.ip !== undefined || wish.ip6 !== undefined
+    if (!asksIp) this.#requireSynced(question)
     const held = new HeldAddresses(subnets, this.#holders(question, facts))
     const chosen = chooseAddresses({
       networkId: network.key,
@@ -119,7 +120,7 @@ export class AddressBook {
       released: this.#releasedOn(network.key),
       contenders: this.#options.contenders(),
     })
-    return { ...chosen, asked: wish.ip !== undefined || wish.mac !== undefined }
+    return { ...chosen, asked: asksIp || wish.mac !== undefined }
   }
 
   #reserved(question: AddressQuestion, fact: EndpointFact): Addresses {
@@ -187,7 +188,7 @@ export class AddressBook {
     const reserved = facts
       .filter((fact) => !(fact.host === host && fact.name === name))
       // Who asks for another host's address may have it while that one has not come.
-      .filter((fact) => fact.host === host || wish.ip === undefined)
+      .filter((fact) => fact.host === host || (wish.ip === undefined && wish.ip6 === undefined))
       .filter(({ ip }) => subnets.some(({ cidr }) => cidrContains(cidr, ip)))
       .map((fact) => ({
         record: `fact/${fact.host}/${fact.name}`,
@@ -229,4 +230,9 @@ export class AddressBook {
     if (released.size === 0) this.#released.delete(network)
     return released
   }
+}
+
+/** Whether what the file reserves will do. */
+function isFor({ ip, ip6 }: AddressWish, fact: EndpointFact): boolean {
+  return (ip === undefined || ip === fact.ip) && (ip6 === undefined || ip6 === fact.ip6)
 }

@@ -3,6 +3,7 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { messageOf } from '../errors.ts'
+import { interfaceNames } from '../linux/interfaces.ts'
 import type { Logger } from '../log.ts'
 import type { InitClient } from '../sandbox/init-client.ts'
 import { initAlive, killInit, listInits } from '../sandbox/spawn-init.ts'
@@ -74,9 +75,23 @@ async function adoptLiving(sandbox: Sandbox, options: AdoptionOptions): Promise<
     return
   }
   if (state.phase === 'running') sandbox.innerPid = state.pid
+  await removeStrayInterfaces(spec, client)
   for (const endpoint of spec.endpoints) {
     sandbox.endpoints.push(await endpoints.adopt(spec.name, endpoint, client))
   }
+  sandbox.made = true
   sandbox.startedAtMs = spec.createdAtMs
   log.info({ sandbox: spec.name, init: spec.init?.pid }, `sandbox ${spec.name} adopted`)
+}
+
+/** Interfaces that init holds and nobody wrote down: the earlier daemon was killed while it changed what the sandbox is on. */
+async function removeStrayInterfaces(
+  { init, endpoints }: SandboxSpec,
+  client: InitClient,
+): Promise<void> {
+  const known = new Set(endpoints.map((endpoint) => endpoint.interface))
+  for (const name of interfaceNames(init?.pid ?? 0)) {
+    // Init refuses what is not its own.
+    if (!known.has(name)) await client.untap(name).catch(() => undefined)
+  }
 }

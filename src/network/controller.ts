@@ -16,22 +16,24 @@ import { weftInit } from '../programs.ts'
 import { InitClient, type InitStream, type WindowSize } from '../sandbox/init-client.ts'
 import { type InitProcess, killInit, spawnInit } from '../sandbox/spawn-init.ts'
 import { adoptAll } from './adoption.ts'
+import { Connections, prefixFor } from './connections.ts'
 import type { Endpoints } from './endpoints.ts'
-import { nextInterfaceName, parseInterfaceName } from './interface-name.ts'
+import { EndpointTimes } from './endpoint-times.ts'
+import type { Networks } from './networks.ts'
 import {
   type AttachRequest,
   type Attachment,
   type RunRequest,
   explained,
   pathOf,
-  twiceOn,
 } from './requests.ts'
-import { type Sandbox, newSandbox, whenGone } from './sandbox.ts'
+import { type Sandbox, newSandbox, requireClient, whenGone } from './sandbox.ts'
 import type { EndpointSpec } from './sandbox-spec.ts'
 import { SandboxTable } from './sandbox-table.ts'
 
 export interface ControllerOptions {
   readonly endpoints: Endpoints
+  readonly networks: Networks
   readonly clock: Clock
   readonly log: Logger
   /** Control sockets of the inits: short, a unix socket's path has 107 bytes. */
@@ -47,6 +49,9 @@ const START_PATIENCE_MS = 10_000
 export class Controller {
   readonly #options: ControllerOptions
   readonly #table: SandboxTable
+  readonly #connections: Connections
+  /** How long it took to make endpoints. */
+  readonly times = new EndpointTimes()
   /** Names of sandboxes under construction. */
   readonly #making = new Set<string>()
   #closed = false
@@ -54,6 +59,7 @@ export class Controller {
   constructor(options: ControllerOptions) {
     this.#options = options
     this.#table = new SandboxTable(options)
+    this.#connections = new Connections({ ...options, table: this.#table })
   }
 
   list(): Sandbox[] {
@@ -85,7 +91,10 @@ export class Controller {
     this.#requireNameFree(name)
     this.#making.add(name)
     try {
-      return await this.#make(request)
+      const beganMs = this.#options.clock.nowMs()
+      const sandbox = await this.#make(request)
+      this.times.add(this.#options.clock.nowMs() - beganMs, sandbox.endpoints.length)
+      return sandbox
     } finally {
       this.#making.delete(name)
     }
@@ -93,7 +102,7 @@ export class Controller {
 
   /** Runs the command of a created sandbox. */
   async start(sandbox: Sandbox): Promise<void> {
-    const innerPid = await this.requireClient(sandbox).start()
+    const innerPid = await requireClient(sandbox).start()
     this.#noteStarted(sandbox, innerPid)
   }
 
@@ -103,7 +112,7 @@ export class Controller {
     start: boolean,
     size: WindowSize | undefined,
   ): Promise<InitStream> {
-    const client = this.requireClient(sandbox)
+    const client = requireClient(sandbox)
     const stream = await client.openStream(start ? 'attach start' : 'attach', size)
     if (start) {
       // A command that has ended by now has told the stream how.
@@ -113,11 +122,24 @@ export class Controller {
     return stream
   }
 
-  /** @throws WeftError not_running */
-  requireClient(sandbox: Sandbox): InitClient {
-    if (sandbox.client === null)
-      throw new WeftError('not_running', `sandbox ${sandbox.spec.name} has ended`)
-    return sandbox.client
+  /**
+   * Puts a living sandbox on a further network.
+   *
+   * @throws WeftError not_running, not_found, name_in_use, and what addresses may lack
+   */
+  async connect(sandbox: Sandbox, attachment: Attachment): Promise<void> {
+    const beganMs = this.#options.clock.nowMs()
+    await this.#connections.connect(sandbox, attachment)
+    this.times.add(this.#options.clock.nowMs() - beganMs, 1)
+  }
+
+  /**
+   * Takes a living sandbox off a network, also off its last one.
+   *
+   * @throws WeftError not_running, not_found
+   */
+  async disconnect(sandbox: Sandbox, network: string): Promise<void> {
+    await this.#connections.disconnect(sandbox, network)
   }
 
   /** Ends a sandbox, gently unless `force`, and forgets it. */
@@ -126,6 +148,7 @@ export class Controller {
     { force, timeoutMs }: { force: boolean; timeoutMs: number },
   ): Promise<void> {
     const { client, state } = sandbox
+    const noted = sandbox.made ? sandbox.spec.endpoints : sandbox.endpoints.map(({ spec }) => spec)
     if (client !== null) {
       if (state === 'running' && !force) {
         // One that ends at this moment is as good as told.
@@ -135,13 +158,13 @@ export class Controller {
       if (sandbox.client !== null) {
         // First, so that init has the last descriptor of each interface: the kernel takes its time for closing that, and
         // inits do it side by side.
-        await this.#detachAll(sandbox)
+        await this.#connections.detachAll(sandbox)
         await client.end().catch(() => undefined)
         if (!(await this.#goneWithin(sandbox, 2_000)) && sandbox.spec.init !== null)
           killInit(sandbox.spec.init)
       }
       await whenGone(sandbox)
-      await this.#options.endpoints.known(sandbox.spec.endpoints)
+      await this.#options.endpoints.known(noted)
     }
     await this.#table.forget(sandbox)
   }
@@ -155,22 +178,7 @@ export class Controller {
 
   /** A port's interface was deleted under us: whoever did it meant the attachment to end. */
   onPortGone(port: PortId): void {
-    const endpoint = this.#options.endpoints.ofPort(port)
-    const sandbox = this.list().find(({ endpoints }) =>
-      endpoints.some((open) => open.port === port),
-    )
-    if (endpoint === undefined || sandbox === undefined) return
-    const { interface: name, network } = endpoint.spec
-    this.#options.log.warn(
-      { sandbox: sandbox.spec.name, network },
-      `interface ${name} of ${sandbox.spec.name} was deleted: its endpoint on ${network} is detached`,
-    )
-    sandbox.endpoints = sandbox.endpoints.filter((open) => open !== endpoint)
-    this.#options.endpoints.detach(endpoint)
-    // Nor is the next daemon to bring it back.
-    this.#table.noteEndpoints(sandbox).catch((error: unknown) => {
-      this.#options.log.error({ sandbox: sandbox.spec.name }, messageOf(error))
-    })
+    this.#connections.onPortGone(port)
   }
 
   /** Takes over what an earlier daemon left behind, and cleans up what nobody owns any more. */
@@ -204,7 +212,6 @@ export class Controller {
 
   async #make(request: RunRequest | AttachRequest): Promise<Sandbox> {
     const { endpoints, clock } = this.#options
-    const host = request.kind === 'attach' && 'host' in request.place
     const promised: EndpointSpec[] = []
     const sandbox = newSandbox(
       {
@@ -216,32 +223,28 @@ export class Controller {
         tty: request.kind === 'run' && request.tty,
         createdAtMs: clock.wallMs(),
         init: null,
-        endpoints: promised,
+        endpoints: [],
       },
       request.kind === 'run' ? 'created' : 'attached',
     )
+    const promise = (prefix: string, taken: readonly string[]) =>
+      this.#connections.promiseAll(
+        request.name,
+        request.attachments,
+        prefix,
+        new Set(taken),
+        promised,
+      )
     try {
-      const promise = async (taken: Set<string>) => {
-        for (const attachment of request.attachments) {
-          const spec = await this.#promise(request.name, attachment, host ? 'weft' : 'eth', taken)
-          const twice = promised.some(({ networkId }) => networkId === spec.networkId)
-          promised.push(spec)
-          if (twice) throw twiceOn(spec.network, request.name)
-        }
-      }
-      if (request.kind === 'run') await promise(new Set(['lo']))
-      const init = await this.#spawn(sandbox, request)
+      if (request.kind === 'run') await promise('eth', ['lo'])
+      const { pid } = await this.#spawn(sandbox, request)
       // Who is in the namespace can read what is there, without a process for that.
-      if (request.kind === 'attach') await promise(new Set(interfaceNames(init.pid)))
+      if (request.kind === 'attach') await promise(prefixFor(pid), interfaceNames(pid))
+      await this.#connections.open(sandbox, promised)
+      // Not before: a daemon that is killed now leaves an init that nobody knows of, and the next one ends it.
+      sandbox.made = true
+      sandbox.spec = { ...sandbox.spec, endpoints: sandbox.endpoints.map(({ spec }) => spec) }
       await this.#table.note(sandbox)
-      for (const spec of promised) {
-        const client = this.requireClient(sandbox)
-        sandbox.endpoints.push(await endpoints.open(request.name, spec, client))
-      }
-      await endpoints.settle(request.name, sandbox.endpoints)
-      await this.#table.noteEndpoints(sandbox)
-      for (const endpoint of [...sandbox.endpoints])
-        await endpoints.setUp(endpoint, this.requireClient(sandbox))
       await this.#table.forgetNamesake(sandbox)
       if (request.kind === 'run' && request.detach) await this.start(sandbox)
       else if (request.kind === 'run') this.#awaitStart(sandbox)
@@ -252,27 +255,6 @@ export class Controller {
       else await this.remove(sandbox, { force: true, timeoutMs: 0 })
       throw error
     }
-  }
-
-  async #promise(
-    name: string,
-    attachment: Attachment,
-    prefix: string,
-    taken: Set<string>,
-  ): Promise<EndpointSpec> {
-    const asked = attachment.interface
-    const interfaceName =
-      asked === undefined ? nextInterfaceName(prefix, taken) : parseInterfaceName(asked)
-    if (taken.has(interfaceName)) {
-      throw new WeftError(
-        'interface_in_use',
-        `interface ${interfaceName} exists in that namespace; choose another with --interface`,
-      )
-    }
-    taken.add(interfaceName)
-    const { network, ip, mac, aliases } = attachment
-    const wish = { network, name, interface: interfaceName, ip, mac, aliases }
-    return await this.#options.endpoints.promise(wish)
   }
 
   async #spawn(sandbox: Sandbox, request: RunRequest | AttachRequest): Promise<InitProcess> {
@@ -322,7 +304,7 @@ export class Controller {
     sandbox.startDeadline?.cancel()
     sandbox.client?.close()
     sandbox.client = null
-    await this.#detachAll(sandbox)
+    await this.#connections.detachAll(sandbox)
     await rm(this.#table.socketOf(sandbox.spec), { force: true })
     await this.#table.noteExit(sandbox)
     const { name } = sandbox.spec
@@ -330,15 +312,6 @@ export class Controller {
     if (sandbox.spec.kind === 'attach') await this.#table.forget(sandbox)
     await this.#table.forgetOldest()
     sandbox.gone.abort()
-  }
-
-  /** When it is done, our descriptors of the interfaces are closed: who asked may want their names again. */
-  async #detachAll(sandbox: Sandbox): Promise<void> {
-    const { endpoints } = this.#options
-    sandbox.released = true
-    const open = sandbox.endpoints.splice(0)
-    for (const endpoint of open) endpoints.detach(endpoint)
-    if (open.length > 0) await endpoints.settled()
   }
 
   #noteStarted(sandbox: Sandbox, innerPid: number | null): void {

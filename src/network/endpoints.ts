@@ -12,11 +12,11 @@ import type { Dataplane } from '../dataplane/binding.ts'
 import { receiveDescriptor } from '../dataplane/binding.ts'
 import type { Programmer } from '../dataplane/programmer.ts'
 import type { PortId } from '../dataplane/rows.ts'
-import { formatCidr } from '../net/cidr.ts'
 import type { Netdb } from '../netdb/table.ts'
 import type { InitClient } from '../sandbox/init-client.ts'
 import type { AddressBook } from './address-book.ts'
 import { EndpointClaims, type EndpointWish } from './endpoint-claims.ts'
+import { routesOf } from './live-routes.ts'
 import type { Networks } from './networks.ts'
 import type { OpenEndpoint } from './sandbox.ts'
 import type { EndpointSpec } from './sandbox-spec.ts'
@@ -98,7 +98,7 @@ export class Endpoints {
       mac: spec.mac,
       mtuBytes: spec.mtuBytes,
       addresses: addressesOf(spec),
-      routes: this.#routesOf(spec),
+      routes: routesOf(spec, this.#options.networks),
     })
   }
 
@@ -115,8 +115,10 @@ export class Endpoints {
     return this.#claims.known(endpoints)
   }
 
+  /** Again does no harm: who ends a sandbox and who changes it may both come to it. */
   detach(endpoint: OpenEndpoint): void {
     const { netdb, programmer, dataplane } = this.#options
+    if (this.#byPort.get(endpoint.port) !== endpoint) return
     netdb.remove('endpoint', endpoint.spec.id)
     programmer.flush()
     programmer.forgetPort(endpoint.spec.id)
@@ -139,19 +141,6 @@ export class Endpoints {
     let count = 0
     for (const { spec } of this.#byPort.values()) if (spec.networkId === networkId) count++
     return count
-  }
-
-  /** The other subnets of the network lie behind the gateway. */
-  #routesOf(spec: EndpointSpec): { to: string; via: string }[] {
-    const routes: { to: string; via: string }[] = []
-    for (const { value } of this.#options.networks.subnetsOf(spec.networkId)) {
-      if (value.vni === spec.vni) continue
-      routes.push({ to: formatCidr(value.cidr), via: spec.gateway })
-      if (value.cidr6 !== null && spec.ip6 !== null && spec.gateway6 !== null) {
-        routes.push({ to: formatCidr(value.cidr6), via: spec.gateway6 })
-      }
-    }
-    return routes
   }
 }
 

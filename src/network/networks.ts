@@ -77,15 +77,45 @@ export class Networks {
       const value = { name, mtu, learning: [], createdAtMs, internal, attachable, ipv6 }
       const names = this.#write(id, { ...value, options, labels }, plan)
       await peers.acknowledge(names)
-      if (!this.#isBeaten(id)) return id
+      if (!this.#isBeaten([id, ...this.subnetsOf(id).map(({ key }) => key)])) return id
       this.#erase(id)
-      if (attempt === ATTEMPTS) {
+      if (attempt === ATTEMPTS) throw othersWereFaster(name)
+    }
+  }
+
+  /**
+   * Gives a network further subnets, while it is in use too; all hosts know of them when it returns.
+   *
+   * @throws WeftError not_found, invalid_argument, address_in_use, no_address, not_in_cluster, unavailable
+   */
+  async addSubnets(text: string, wish: Omit<SubnetWish, 'ipv6'>): Promise<void> {
+    const { peers, netdb, ownRoutes } = this.#options
+    checkWantedSubnets({ ...wish, ipv6: false }, { networks: [], routes: [] })
+    peers.requireSynced()
+    await peers.refresh()
+    const routes = await ownRoutes()
+    for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
+      const { key: id, value, version } = this.findHere(text)
+      const { name, ipv6 } = value
+      if (version.lamport === 0) {
         throw new WeftError(
-          'unavailable',
-          `network ${name}: other hosts took ${attempt} subnets in a row at the same moment; try again`,
+          'invalid_argument',
+          `network ${name} stands in the facts file; write the subnet there`,
         )
       }
+      const plan = this.#plan(id, { ...wish, ipv6 }, routes)
+      if (!ipv6 && plan.some(({ cidr6 }) => cidr6 !== null)) {
+        throw new WeftError(
+          'invalid_argument',
+          `network ${name} was made without IPv6, and its endpoints have none; give IPv4 subnets`,
+        )
+      }
+      const keys = plan.map((planned) => this.#writeSubnet(id, planned))
+      await peers.acknowledge(keys.map((key) => `subnet/${key}`))
+      if (!this.#isBeaten(keys)) return
+      for (const key of keys) netdb.remove('subnet', key)
     }
+    throw othersWereFaster(text)
   }
 
   /**
@@ -164,12 +194,13 @@ export class Networks {
     return { self: netdb.self, members: members.map(({ key }) => key) }
   }
 
-  #plan(id: string, wish: NetworkWish, routes: readonly MemberRoute[]): readonly PlannedSubnet[] {
+  #plan(id: string, wish: SubnetWish, routes: readonly MemberRoute[]): readonly PlannedSubnet[] {
     const subnets = this.#options.netdb.list('subnet')
     return planSubnets({
       networkId: id,
       wish,
       surroundings: this.#surroundings(routes),
+      aboveVni: Math.max(0, ...this.subnetsOf(id).map(({ value }) => value.vni)),
       heldVnis: new Set(subnets.map(({ value }) => value.vni)),
       contenders: this.contenders(),
     })
@@ -189,11 +220,14 @@ export class Networks {
   #write(id: string, value: Written<'network'>, plan: readonly PlannedSubnet[]): string[] {
     const { netdb } = this.#options
     const network = netdb.put('network', id, value)
-    const subnets = plan.map((planned) => {
-      const subnet = { network: id, ...planned }
-      return netdb.put('subnet', subnetKey(subnet), subnet)
-    })
-    return [network, ...subnets].map(recordName)
+    const keys = plan.map((planned) => this.#writeSubnet(id, planned))
+    return [recordName(network), ...keys.map((key) => `subnet/${key}`)]
+  }
+
+  /** Gives its key. */
+  #writeSubnet(id: string, planned: PlannedSubnet): string {
+    const subnet = { network: id, ...planned }
+    return this.#options.netdb.put('subnet', subnetKey(subnet), subnet).key
   }
 
   #erase(id: string): string[] {
@@ -204,14 +238,13 @@ export class Networks {
     return [`network/${id}`, ...subnets.map(recordName)]
   }
 
-  /** Whether a network that was made at the same time on another host, and is older, has something of ours. */
-  #isBeaten(id: string): boolean {
+  /** Whether a network that was made at the same time on another host, and is older, has something of these; by id and key. */
+  #isBeaten(own: readonly string[]): boolean {
     const { netdb } = this.#options
     const networks = claimsOf(netdb.list('network'))
     const subnets = netdb.list('subnet').map(({ key, value }) => ({ key, ...value }))
-    const own = new Set([id, ...this.subnetsOf(id).map(({ key }) => key)])
     const found = collisions({ networks, subnets, endpoints: [], present: [netdb.self] })
-    return found.some(({ loses }) => own.has(loses))
+    return found.some(({ loses }) => own.includes(loses))
   }
 
   #requireNameFree(name: string): void {
@@ -241,6 +274,13 @@ export class Networks {
       `network ${name} is in use by ${users.slice(0, MOST_NAMED).join(', ')}${more}; end them first with weft rm`,
     )
   }
+}
+
+function othersWereFaster(network: string): WeftError {
+  return new WeftError(
+    'unavailable',
+    `network ${network}: other hosts took ${ATTEMPTS} subnets in a row at the same moment; try again`,
+  )
 }
 
 function claimsOf(

@@ -6,6 +6,7 @@ import { WeftError } from '../errors.ts'
 export interface Attachment {
   readonly network: string
   readonly ip?: string | undefined
+  readonly ip6?: string | undefined
   readonly mac?: string | undefined
   readonly interface?: string | undefined
   /** Further names on that network. */

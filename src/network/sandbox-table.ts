@@ -4,6 +4,7 @@ import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { WeftError, messageOf } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import { MAX_NAME_LENGTH } from '../net/name.ts'
 import type { Sandbox } from './sandbox.ts'
 import { type SandboxSpec, SandboxStore } from './sandbox-spec.ts'
 
@@ -48,7 +49,7 @@ export class SandboxTable {
         ? all.find(({ spec }) => spec.id.startsWith(nameOrId))
         : undefined)
     if (found === undefined)
-      throw new WeftError('not_found', `no sandbox ${nameOrId} on this host; see weft ps -a`)
+      throw new WeftError('not_found', `no sandbox ${cut(nameOrId)} on this host; see weft ps -a`)
     return found
   }
 
@@ -83,9 +84,9 @@ export class SandboxTable {
     })
   }
 
-  /** Writes down what the endpoints of a living sandbox have become. */
+  /** Writes down what the endpoints of a living sandbox have become. One that is being made is written down when it is whole. */
   async noteEndpoints(sandbox: Sandbox): Promise<void> {
-    if (sandbox.released) return
+    if (!sandbox.made || sandbox.ending) return
     const specs = sandbox.endpoints.map(({ spec }) => spec)
     const noted = sandbox.spec.endpoints
     if (specs.length === noted.length && specs.every((spec, index) => spec === noted[index])) return
@@ -148,4 +149,9 @@ export class SandboxTable {
     sandbox.written = done.catch(() => undefined)
     await done
   }
+}
+
+/** Enough of a name that is none to recognise it. */
+function cut(name: string): string {
+  return name.length > MAX_NAME_LENGTH ? `${name.slice(0, MAX_NAME_LENGTH)}...` : name
 }

@@ -2,6 +2,7 @@
 
 import type { Timer } from '../clock.ts'
 import type { PortId } from '../dataplane/rows.ts'
+import { WeftError } from '../errors.ts'
 import { sendDrops } from '../linux/interfaces.ts'
 import type { InitClient } from '../sandbox/init-client.ts'
 import { hostPid } from '../sandbox/spawn-init.ts'
@@ -31,12 +32,16 @@ export interface Sandbox {
   startDeadline: Timer | null
   /** Aborted when init is gone and all that was its is released. */
   readonly gone: AbortController
-  /** It is ending: its endpoints are detached, and what is remembered of them stays as it was. */
-  released: boolean
+  /** It is made whole: changes of its endpoints are written down. */
+  made: boolean
+  /** Its endpoints are being detached, and what is remembered of them stays as it was. */
+  ending: boolean
   /** Nobody knows it any more, nor is anything of it to be written down. */
   forgotten: boolean
   /** Settles when what was to be written down about it is. */
   written: Promise<void>
+  /** Settles when the networks that it was to be put on or taken off are done. */
+  changed: Promise<void>
 }
 
 export function newSandbox(spec: SandboxSpec, state: SandboxState): Sandbox {
@@ -50,10 +55,22 @@ export function newSandbox(spec: SandboxSpec, state: SandboxState): Sandbox {
     exit: null,
     startDeadline: null,
     gone: new AbortController(),
-    released: false,
+    made: false,
+    ending: false,
     forgotten: false,
     written: Promise.resolve(),
+    changed: Promise.resolve(),
   }
+}
+
+/** @throws WeftError not_running */
+export function requireClient(sandbox: Sandbox): InitClient {
+  if (sandbox.client === null) throw hasEnded(sandbox)
+  return sandbox.client
+}
+
+export function hasEnded({ spec }: Sandbox): WeftError {
+  return new WeftError('not_running', `sandbox ${spec.name} has ended`)
 }
 
 /** The sandbox's network namespace, as nsenter takes it: init's, which is in it in every kind. */

@@ -143,6 +143,7 @@ t.test('status shows what there is and leaves zeros out', (t) => {
       records: 7,
       digest: '0'.repeat(16),
     },
+    endpoints: { made: 3, medianMs: 21.5, p99Ms: 40 },
     members: [
       { name: 'h1', vtep: '172.31.1.11', self: true },
       { name: 'h2', vtep: '192.168.1.12', self: false },

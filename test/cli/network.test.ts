@@ -43,6 +43,42 @@ t.test('create: all flags, the id printed', async (t) => {
   })
 })
 
+t.test('connect, disconnect, update: flags to requests; the first two print nothing', async (t) => {
+  const done: Behaviour = { answer: () => ({ status: 201, body: {} }) }
+  const line =
+    'network connect --ip 10.0.1.5 --ip6 fd::5 --alias a --alias b --interface x blue h2/t1'
+  const connected = await ask(line, done)
+  t.match(connected, { code: 0, stdout: '', stderr: '' })
+  t.match(connected.asked, [{ method: 'POST', url: '/v1/sandboxes/h2%2Ft1/networks' }])
+  const body = {
+    network: 'blue',
+    ip: '10.0.1.5',
+    ip6: 'fd::5',
+    interface: 'x',
+    aliases: ['a', 'b'],
+  }
+  t.same(connected.asked[0]?.body, body)
+  t.same((await ask('network connect blue t1', done)).asked[0]?.body, { network: 'blue' })
+
+  const gone = await ask('network disconnect a/b t1', {
+    answer: () => ({ status: 204, body: undefined }),
+  })
+  t.match(gone, { code: 0, stdout: '', stderr: '' })
+  t.match(gone.asked, [{ method: 'DELETE', url: '/v1/sandboxes/t1/networks/a%2Fb' }])
+
+  const updated = await ask(
+    'network update --subnet-add 10.2.0.0/24 --subnet-add 10.3.0.0/24 --gateway 10.2.0.9 --ip-range 10.3.0.0/25 blue',
+    { answer: () => ({ status: 204, body: undefined }) },
+  )
+  t.match(updated, { code: 0, stdout: 'blue\n' })
+  t.match(updated.asked, [{ method: 'POST', url: '/v1/networks/blue/subnets' }])
+  t.same(updated.asked[0]?.body, {
+    subnets: ['10.2.0.0/24', '10.3.0.0/24'],
+    gateways: ['10.2.0.9'],
+    ipRanges: ['10.3.0.0/25'],
+  })
+})
+
 t.test('wrong usage', async (t) => {
   const rows: [string, RegExp][] = [
     ['network', /Usage: weft network/],
@@ -50,6 +86,9 @@ t.test('wrong usage', async (t) => {
     ['network create -d bridge x', /no driver 'bridge'; networks of weft are overlay/],
     ['network create --label =x n', /--label '=x': write KEY=VALUE/],
     ['network lss', /unknown command 'lss' \(Did you mean ls\?\); see `weft network --help`/],
+    ['network connect blue', /missing required argument 'name'/],
+    ['network disconnect', /missing required argument 'network'/],
+    ['network update blue', /say what is to be added: --subnet-add CIDR/],
     ['network rm', /missing required argument 'network'/],
   ]
   for (const [line, message] of rows) {

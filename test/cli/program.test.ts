@@ -24,7 +24,10 @@ t.test('wrong usage: one line that says what, exit 2', async (t) => {
     ['run --network demo', /missing required argument 'command'/],
     ['run --network a --network b --ip 10.0.0.1 -- x', /--ip is not clear with several networks/],
     ['run --network ip=10.0.0.1 -- x', /name= is missing/],
-    ['run --network name=a,foo=1 -- x', /'foo=1' is none of name=, ip=, mac=, interface=/],
+    [
+      'run --network name=a,foo=1 -- x',
+      /'foo=1' is none of name=, ip=, ip6=, mac=, interface=, alias=/,
+    ],
     ['run --network a -e =1 -- x', /-e '=1': use -e NAME=VALUE/],
     ['exec c1', /missing required argument 'command'/],
     ['exec c1 --', /no command given after '--'/],
@@ -271,6 +274,13 @@ t.test('--socket counts before and behind the verb, before WEFT_SOCKET', async (
 })
 
 t.test('options as values', (t) => {
+  t.same(
+    parseAttachments({ network: ['a', 'name=b,ip6=fd::5,alias=x,alias=y'], networkAlias: ['web'] }),
+    [
+      { network: 'a', aliases: ['web'] },
+      { network: 'b', ip6: 'fd::5', aliases: ['x', 'y', 'web'] },
+    ],
+  )
   t.same(parseAttachments({ network: ['demo'], ip: '10.0.1.5', interface: 'x0' }), [
     { network: 'demo', ip: '10.0.1.5', interface: 'x0' },
   ])

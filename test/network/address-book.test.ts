@@ -10,6 +10,7 @@ import { parseVni } from '../../src/net/vni.ts'
 import type { LiveRecord, SubnetValue } from '../../src/netdb/record.ts'
 import { Netdb } from '../../src/netdb/table.ts'
 import { WeftError } from '../../src/errors.ts'
+import type { AddressWish } from '../../src/ipam/address-choice.ts'
 import { AddressBook, type Addresses } from '../../src/network/address-book.ts'
 import { PLAIN, network, written } from '../fixtures/records.ts'
 
@@ -50,7 +51,7 @@ function world(options: { facts?: boolean; synced?: boolean } = {}) {
       if (options.synced === false) throw new WeftError('not_in_cluster', 'none')
     },
   })
-  const next = (name: string, wish: { ip?: string; mac?: string } = {}): Addresses =>
+  const next = (name: string, wish: AddressWish = {}): Addresses =>
     book.promise({
       endpointId: name,
       name,
@@ -97,6 +98,23 @@ t.test('what is asked for is given, or who has it is told', async (t) => {
   t.match(next('b', { ip: '10.0.1.6', mac: '02:00:00:00:00:07' }), { mac: '02:00:00:00:00:07' })
   netdb.setPresent('h2', false)
   t.same(next('c', { ip: '10.0.1.4' }).supersedes, ['endpoint/r@h2'], 'who is away gives it up')
+})
+
+t.test('by its IPv6 address: the IPv4 one has the same number', async (t) => {
+  const { next } = world({ facts: true })
+  t.match(next('a', { ip6: 'fd57:1::5' }), { ip: '10.0.1.5', ip6: 'fd57:1::5', asked: true })
+  t.match(next('b', { ip: '10.0.1.6', ip6: 'fd57:1::6' }), { ip: '10.0.1.6' })
+  t.match(next('c1', { ip6: 'fd57:1::2' }), { ip: '10.0.1.3' }, 'what the file reserves, as it is')
+  const cases: readonly [AddressWish, string, RegExp][] = [
+    [{ ip6: 'fd57:1::5' }, 'address_in_use', /held by a on h1/],
+    [{ ip: '10.0.1.4', ip6: 'fd57:1::3' }, 'invalid_argument', /goes with 10\.0\.1\.3, not with/],
+    [{ ip6: 'fd57:2::5' }, 'invalid_argument', /is not in network demo \(fd57:1::\/64\)/],
+    [{ ip6: 'fd57:1::1' }, 'address_in_use', /is the gateway/],
+    [{ ip6: 'fd57:1::1:5' }, 'invalid_argument', /number that no address of 10\.0\.1\.0\/29 has/],
+    [{ ip6: 'fd57::1::5' }, 'invalid_argument', /fd57::1::5/],
+  ]
+  for (const [wish, code, message] of cases)
+    t.throws(() => next('z', wish), { code, message }, JSON.stringify(wish))
 })
 
 t.test('what was released comes last, until it is forgotten', async (t) => {

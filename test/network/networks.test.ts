@@ -174,6 +174,48 @@ t.test('of two that are made at the same time the older stays', async (t) => {
   t.equal(new Set(all.map(({ cidr }) => cidr.address)).size, all.length)
 })
 
+t.test('a network is given further subnets, behind those that it has', async (t) => {
+  const [h1, h2] = cluster(3, { 3: ['10.77.0.0/16'] }) as [Host, Host]
+  const id = await h1.networks.create({ ...WISH, subnets: ['10.5.0.0/24'] })
+  await h1.networks.create({ ...WISH, name: 'six', ipv6: true, subnets: ['10.7.0.0/24'] })
+  const none = { gateways: [], ranges: [] }
+  const one = { subnets: ['10.6.0.0/24'], gateways: ['10.6.0.9'], ranges: ['10.6.0.128/25'] }
+  await h2.networks.addSubnets('blue', one)
+  await h1.networks.addSubnets(id, { ...none, subnets: ['10.8.0.0/24', '10.9.0.0/24'] })
+  const all = h2.networks.subnetsOf(id).map(({ value }) => value)
+  t.same(
+    all.map(({ cidr }) => cidr.address),
+    ['10.5.0.0', '10.6.0.0', '10.8.0.0', '10.9.0.0'],
+    'networks are filled in this order',
+  )
+  t.match(all[1], { gateway: '10.6.0.9', range: { prefixLength: 25 }, cidr6: null })
+  await h2.networks.addSubnets('six', { ...none, subnets: ['10.10.0.0/24'] })
+  const six = h1.networks.subnetsOf(h1.networks.findHere('six').key).map(({ value }) => value)
+  t.match(six[1]!.cidr6, { prefixLength: 64, address: /^fd/ }, 'as IPv6 as the network is')
+  t.not(six[1]!.cidr6!.address, six[0]!.cidr6!.address)
+
+  const count = h1.netdb.list('subnet').length
+  const cases: readonly [string, string[], string, RegExp][] = [
+    ['blue', ['10.5.0.0/25'], 'address_in_use', /overlaps 10\.5\.0\.0\/24 of network blue/],
+    ['blue', ['10.7.0.0/16'], 'address_in_use', /overlaps 10\.7\.0\.0\/24 of network six/],
+    ['blue', ['10.77.1.0/24'], 'address_in_use', /overlaps route 10\.77\.0\.0\/16 of host h3/],
+    ['blue', ['fd00:5::/64'], 'invalid_argument', /made without IPv6/],
+    ['blue', ['10.11.0.0/24', '10.11.0.0/25'], 'invalid_argument', /overlap/],
+    ['red', ['10.11.0.0/24'], 'not_found', /no network 'red'/],
+  ]
+  for (const [name, subnets, code, message] of cases)
+    await t.rejects(h2.networks.addSubnets(name, { ...none, subnets }), { code, message })
+  t.equal(h1.netdb.list('subnet').length, count, 'nothing is half-done')
+
+  const wish = { ...none, subnets: ['10.12.0.0/24'] }
+  const both = await Promise.allSettled([
+    h1.networks.addSubnets('blue', wish),
+    h2.networks.addSubnets('six', wish),
+  ])
+  t.same(both.map(({ status }) => status).sort(), ['fulfilled', 'rejected'], 'one at a time')
+  t.equal(h2.netdb.list('subnet').length, count + 1)
+})
+
 t.test('who is not synced makes none', async (t) => {
   const [h1] = cluster(1) as [Host]
   const requireSynced = (): never => {

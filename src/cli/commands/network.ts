@@ -33,6 +33,8 @@ export function registerNetwork(program: Command, cli: Cli): void {
     .summary('the networks of the cluster')
     .description('The networks of the cluster.')
   registerCreate(network, cli)
+  registerUpdate(network, cli)
+  registerConnect(network, cli)
   lists(asksDaemon(network.command('ls')))
     .description('List the networks that were made on this host or are used here.')
     .option('-a, --all', 'all of the cluster')
@@ -64,6 +66,72 @@ export function registerNetwork(program: Command, cli: Cli): void {
     })
 }
 
+interface ConnectFlags {
+  readonly ip?: string
+  readonly ip6?: string
+  readonly alias?: readonly string[]
+  readonly mac?: string
+  readonly interface?: string
+}
+
+interface UpdateFlags {
+  readonly subnetAdd?: readonly string[]
+  readonly gateway?: readonly string[]
+  readonly ipRange?: readonly string[]
+}
+
+/** What a network is given while it is used. */
+function registerUpdate(network: Command, cli: Cli): void {
+  asksDaemon(network.command('update'))
+    .description('Give a network further subnets, also while it is used; the dataplane routes.')
+    .argument('<network>', 'its name or id')
+    .option('--subnet-add <cidr>', 'a further subnet', collect)
+    .option('--gateway <ip>', 'of the subnet that it lies in (default: its first address)', collect)
+    .option('--ip-range <cidr>', 'the part of a subnet that addresses are chosen from', collect)
+    .action(async (name: string, flags: UpdateFlags) => {
+      if (flags.subnetAdd === undefined) {
+        throw new WeftError('invalid_argument', 'say what is to be added: --subnet-add CIDR')
+      }
+      await (await cli.client()).addSubnets(name, {
+        subnets: flags.subnetAdd,
+        gateways: flags.gateway ?? [],
+        ipRanges: flags.ipRange ?? [],
+      })
+      cli.print(`${name}\n`)
+    })
+}
+
+/** A living sandbox on further networks, on fewer. As docker's, both print nothing. */
+function registerConnect(network: Command, cli: Cli): void {
+  asksDaemon(network.command('connect'))
+    .description('Give a living sandbox, of any host, an interface on a further network.')
+    .argument('<network>', 'its name or id')
+    .argument('<name>', 'the sandbox, or HOST/NAME')
+    .option('--ip <ip>', 'its address there (default: what the network gives)')
+    .option('--ip6 <ip6>', 'its IPv6 address there; the IPv4 one has the same number')
+    .option('--alias <name>', 'a further name there', collect)
+    .option('--mac <mac>', 'its MAC address there')
+    .option('--interface <ifname>', 'the name inside (default: the next of eth0, eth1, ...)')
+    .action(async (on: string, name: string, flags: ConnectFlags) => {
+      const { alias: aliases, ip, ip6, mac } = flags
+      await (await cli.client()).connectSandbox(name, {
+        network: on,
+        ...(ip === undefined ? {} : { ip }),
+        ...(ip6 === undefined ? {} : { ip6 }),
+        ...(mac === undefined ? {} : { mac }),
+        ...(flags.interface === undefined ? {} : { interface: flags.interface }),
+        ...(aliases === undefined ? {} : { aliases }),
+      })
+    })
+  asksDaemon(network.command('disconnect'))
+    .description('Take a living sandbox off a network, also off its last one.')
+    .argument('<network>', 'its name or id')
+    .argument('<name>', 'the sandbox, or HOST/NAME')
+    .action(async (off: string, name: string) => {
+      await (await cli.client()).disconnectSandbox(name, off)
+    })
+}
+
 function registerCreate(network: Command, cli: Cli): void {
   asksDaemon(network.command('create'))
     .description('Make a network for all hosts of the cluster; prints its id.')
@@ -73,7 +141,7 @@ function registerCreate(network: Command, cli: Cli): void {
     .option('--gateway <ip>', 'of the subnet that it lies in (default: its first address)', collect)
     .option('--ip-range <cidr>', 'the part of a subnet that addresses are chosen from', collect)
     .option('--ipv6', 'each subnet gets an IPv6 one beside it')
-    .option('--internal', 'no way out of the network (there is none yet)')
+    .option('--internal', 'shown only: no network of weft has a way out of the overlay yet')
     .option('--attachable', "as docker's; weft run and attach may join any network")
     .option('-o, --opt <key=value>', 'mtu=BYTES', collect)
     .option('--label <key=value>', 'for those who look', collect)

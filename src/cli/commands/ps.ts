@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander'
 import type { SandboxSummary } from '../../api/types.ts'
+import { WeftError } from '../../errors.ts'
 import type { Cli } from '../cli.ts'
 import {
   formatCommand,
@@ -16,6 +17,8 @@ import { asksDaemon, lists } from '../options.ts'
 
 interface Flags {
   readonly all?: boolean
+  readonly cluster?: boolean
+  readonly host?: string
   readonly quiet?: boolean
   readonly trunc: boolean
   readonly format: string
@@ -24,16 +27,42 @@ interface Flags {
 export function registerPs(program: Command, cli: Cli): void {
   lists(asksDaemon(program.command('ps')))
     .summary('list sandboxes')
-    .description('List the sandboxes of this host.')
+    .description('List the sandboxes of this host, of another, or of all the cluster.')
     .option('-a, --all', 'ended ones too')
+    .option('--cluster', 'of all hosts, with a column HOST')
+    .option('--host <host>', 'of that host')
     .option('--no-trunc', 'whole ids and commands')
     .action(async (flags: Flags) => {
-      const rows = await (await cli.client()).listSandboxes(flags.all === true)
-      cli.print(formatList(rows, sandboxList(Date.now(), !flags.trunc), flags))
+      const { host, cluster = false, all = false } = flags
+      if (cluster && host !== undefined) {
+        throw new WeftError('invalid_argument', 'say one of --cluster and --host HOST')
+      }
+      const client = await cli.client()
+      const print = (rows: readonly SandboxSummary[]) => {
+        cli.print(formatList(rows, sandboxList(Date.now(), !flags.trunc, cluster), flags))
+      }
+      if (!cluster) {
+        print(
+          await (host === undefined
+            ? client.listSandboxes(all)
+            : client.listSandboxesOf(host, all)),
+        )
+        return
+      }
+      const { sandboxes, silent } = await client.listAllSandboxes(all)
+      print(sandboxes)
+      for (const { host: name, reason } of silent) {
+        cli.complain(`the sandboxes of ${name} are missing: ${reason}`)
+        cli.exitCode = 1
+      }
     })
 }
 
-export function sandboxList(nowMs: number, noTrunc: boolean): ListShape<SandboxSummary> {
+export function sandboxList(
+  nowMs: number,
+  noTrunc: boolean,
+  withHost = false,
+): ListShape<SandboxSummary> {
   const id = (row: SandboxSummary) => (noTrunc ? row.id : shortId(row.id))
   const command = (row: SandboxSummary) => formatCommand(row.argv, noTrunc)
   const running = (row: SandboxSummary) => `${humanDuration(sinceMs(row.createdAt, nowMs))} ago`
@@ -46,6 +75,7 @@ export function sandboxList(nowMs: number, noTrunc: boolean): ListShape<SandboxS
       { header: 'COMMAND', cell: (row) => command(row) || '-' },
       { header: 'CREATED', cell: running },
       { header: 'STATUS', cell: (row) => statusOf(row, nowMs) },
+      ...(withHost ? [{ header: 'HOST', cell: (row: SandboxSummary) => row.host }] : []),
       { header: 'NETWORKS', cell: networks },
       { header: 'IP', cell: ip },
       { header: 'NAMES', cell: (row) => row.name },

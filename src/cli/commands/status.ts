@@ -43,6 +43,7 @@ export function formatStatus(
       ['Overlay MTU', String(status.mtu)],
       ['Workers', String(status.workers)],
       ['Sandboxes', `${running} running, ${attached} attached, ${ended} ended`],
+      ['Endpoints', endpointsLine(status)],
       ['Cluster', clusterLine(status)],
       ['Facts', factsLine(status, nowMs)],
     ]),
@@ -77,6 +78,12 @@ function clusterLine({ cluster }: Status): string {
   const up = alive + suspect
   const hosts = up === 1 ? '1 host is up' : `${String(up)} hosts are up`
   return `${hosts}, ${String(dead)} down; this is member ${cluster.memberId}`
+}
+
+function endpointsLine({ endpoints }: Status): string {
+  if (endpoints === null) return 'none made yet'
+  const { made, medianMs, p99Ms } = endpoints
+  return `${made} made, the latest in ${medianMs} ms each (median; 99 % within ${p99Ms} ms)`
 }
 
 function factsLine(status: Status, nowMs: number): string {

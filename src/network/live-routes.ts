@@ -1,0 +1,76 @@
+// The routes of live interfaces: a network that is given a further subnet is routed to it at once, behind the gateway.
+
+import type { Logger } from '../log.ts'
+import { messageOf } from '../errors.ts'
+import { formatCidr } from '../net/cidr.ts'
+import type { Networks } from './networks.ts'
+import type { Sandbox } from './sandbox.ts'
+import type { EndpointSpec } from './sandbox-spec.ts'
+
+export interface LiveRoutesOptions {
+  readonly sandboxes: () => readonly Sandbox[]
+  readonly networks: Pick<Networks, 'subnetsOf'>
+  readonly log: Logger
+}
+
+/** The subnets of a network come in flocks, each with records of its own. */
+const SETTLE_MS = 20
+
+export class LiveRoutes {
+  readonly #options: LiveRoutesOptions
+  #soon: NodeJS.Timeout | null = null
+  #working: Promise<void> = Promise.resolve()
+
+  constructor(options: LiveRoutesOptions) {
+    this.#options = options
+  }
+
+  close(): void {
+    if (this.#soon !== null) clearTimeout(this.#soon)
+  }
+
+  /** Gives interfaces the routes that their networks have now, in a moment. Those that they have stay. */
+  soon(): void {
+    this.#soon ??= setTimeout(() => {
+      this.#soon = null
+      this.#working = this.#working.then(() => this.#work())
+    }, SETTLE_MS)
+    this.#soon.unref()
+  }
+
+  async #work(): Promise<void> {
+    const { sandboxes, networks, log } = this.#options
+    for (const sandbox of sandboxes()) {
+      for (const { spec } of [...sandbox.endpoints]) {
+        for (const { to, via } of routesOf(spec, networks)) {
+          try {
+            await sandbox.client?.request(`route ${spec.interface} ${to} ${via}`)
+          } catch (error) {
+            // Of one that is being made the interface may not be up; it may have looked for its routes before this one came.
+            if (!sandbox.made) this.soon()
+            else if (!sandbox.ending) {
+              const { name } = sandbox.spec
+              log.warn({ sandbox: name }, `route to ${to} for ${name}: ${messageOf(error)}`)
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+/** The other subnets of the network lie behind the gateway. */
+export function routesOf(
+  spec: EndpointSpec,
+  networks: Pick<Networks, 'subnetsOf'>,
+): { to: string; via: string }[] {
+  const routes: { to: string; via: string }[] = []
+  for (const { value } of networks.subnetsOf(spec.networkId)) {
+    if (value.vni === spec.vni) continue
+    routes.push({ to: formatCidr(value.cidr), via: spec.gateway })
+    if (value.cidr6 !== null && spec.ip6 !== null && spec.gateway6 !== null) {
+      routes.push({ to: formatCidr(value.cidr6), via: spec.gateway6 })
+    }
+  }
+  return routes
+}
