@@ -2,15 +2,28 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 
 #include "io/kept_sockets.h"
 #include "io/tap_port.h"
 #include "pipeline/from_tap.h"
 #include "pipeline/from_underlay.h"
+#include "pipeline/sweep_flows.h"
 
 namespace weft {
+
+namespace {
+
+uint64_t MonotonicNs() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<uint64_t>(now.tv_nsec);
+}
+
+}  // namespace
 
 Dataplane::Dataplane(const Options& options) : options_(options) {}
 
@@ -18,11 +31,18 @@ Dataplane::~Dataplane() { Stop(); }
 
 int Dataplane::Start(std::function<void(PortId)> on_port_gone, const std::vector<pid_t>& keepers,
                      std::string* error) {
+  // First, so that positions go on where they were when the first row comes.
+  if (!flows_.Open(options_.flows_path, options_.flows, error, &flows_note_)) {
+    return errno == 0 ? EINVAL : errno;
+  }
+  tables_.tallies.UsePositions([this](uint64_t service) { return flows_.Position(service); });
   if (options_.memory) {
     memory_underlay_ = std::make_unique<MemoryUnderlay>(&outputs_);
-    memory_executor_ =
-        std::make_unique<Executor>(0, &open_ports_, memory_underlay_.get(), &memory_counters_,
-                                   [](const Port&, const Frame&) { return false; });
+    memory_conntrack_ =
+        std::make_unique<Conntrack>(&flows_, &memory_counters_, options_.seed, flows_.capacity());
+    memory_executor_ = std::make_unique<Executor>(
+        0, &tables_, memory_conntrack_.get(), &open_ports_, memory_underlay_.get(),
+        &memory_counters_, [](const Port&, const Frame&) { return false; });
     return 0;
   }
   if (!source_ports_.Open(options_.address, error)) return errno == 0 ? EADDRINUSE : errno;
@@ -30,6 +50,9 @@ int Dataplane::Start(std::function<void(PortId)> on_port_gone, const std::vector
       .rcu = &rcu_,
       .tables = &tables_,
       .ports = &open_ports_,
+      .flows = &flows_,
+      .seed = options_.seed,
+      .buckets = flows_.capacity() / static_cast<uint32_t>(std::max(options_.workers, 1)),
       .source_ports = &source_ports_,
       .hand_over =
           [this](const Port& port, const Frame& frame) {
@@ -58,6 +81,9 @@ int Dataplane::Start(std::function<void(PortId)> on_port_gone, const std::vector
 }
 
 void Dataplane::Run() {
+  std::vector<Conntrack*> owners;
+  for (auto& worker : workers_) owners.push_back(&worker->conntrack());
+  AdoptFlows(MonotonicNs(), owners);
   for (auto& worker : workers_) worker->Start();
 }
 
@@ -71,6 +97,9 @@ void Dataplane::Stop() {
   // All stop before any is destroyed: a running worker may still hand a frame to another.
   for (auto& worker : workers_) worker->Stop();
   workers_.clear();
+  // A row that comes after this has its position in memory of its own.
+  tables_.tallies.UsePositions(nullptr);
+  flows_.Close();
   // A daemon that begins anew at another address leaves nothing bound at this one.
   source_ports_.Close();
   // By number too: a datagram that comes after this finds no port, and not one that is gone.
@@ -145,8 +174,10 @@ bool Dataplane::InjectFromPort(PortId id, const std::vector<uint8_t>& bytes, con
   frame.offload = offload;
   PacketKey key;
   Port* port = found->second.get();
-  *verdict = FromTap(tables_, id, &port->icmp_budget, now_ns, &frame, &key);
-  memory_executor_->Carry(*verdict, key, port, &frame);
+  AdoptInMemory(now_ns);
+  *verdict =
+      FromTap(tables_, id, &port->icmp_budget, memory_conntrack_.get(), now_ns, &frame, &key);
+  memory_executor_->Carry(verdict, key, port, now_ns, &frame);
   memory_counters_.Add(Counter::tap_rx_frames);
   memory_counters_.Add(Counter::tap_rx_bytes, bytes.size());
   return true;
@@ -159,11 +190,72 @@ bool Dataplane::InjectFromUnderlay(VtepAddress source, const std::vector<uint8_t
   if (!bytes.empty()) memcpy(buffer.data() + kHeadroom, bytes.data(), bytes.size());
   Frame frame(buffer.data(), kBufferSize, static_cast<uint32_t>(bytes.size()));
   PacketKey key;
+  AdoptInMemory(now_ns);
   *verdict = FromUnderlay(tables_, source, now_ns, &frame, &key);
-  memory_executor_->Carry(*verdict, key, nullptr, &frame);
+  memory_executor_->Carry(verdict, key, nullptr, now_ns, &frame);
   memory_counters_.Add(Counter::underlay_rx_datagrams);
   memory_counters_.Add(Counter::underlay_rx_bytes, bytes.size());
   return true;
+}
+
+void Dataplane::Tick(uint64_t now_ns, uint32_t most) {
+  if (memory_executor_ == nullptr) return;
+  AdoptInMemory(now_ns);
+  SweepFlows(tables_, memory_conntrack_.get(), now_ns, most, [this](PortId id, Frame* frame) {
+    const OpenPort* open = open_ports_.Find({id});
+    if (open != nullptr) memory_executor_->Deliver(open->port, *frame);
+  });
+}
+
+std::vector<Flow> Dataplane::Flows(uint32_t* place) const {
+  // Places are looked at, not only flows found: an empty table costs a bounded time, too.
+  constexpr uint32_t kMostPlaces = 16384;
+  std::vector<Flow> found;
+  const uint32_t used = flows_.Used();
+  const uint32_t end = std::min(used, *place + kMostPlaces);
+  Flow flow;
+  for (; *place < end && found.size() < kFlowPage; ++*place) {
+    if (flows_.Read(*place, &flow)) found.push_back(flow);
+  }
+  if (*place >= used) *place = 0;
+  return found;
+}
+
+int Dataplane::OwnerOf(const Flow& flow) const {
+  const NeighbourRow* client = tables_.neighbours.Find({flow.vni, flow.client});
+  const FdbRow* place = client == nullptr ? nullptr : tables_.fdb.Find({flow.vni, client->mac});
+  const auto port = place == nullptr ? ports_.end() : ports_.find(place->port);
+  // Whose client is not here is anybody's: the sweep removes it.
+  return port == ports_.end() ? 0 : port->second->worker;
+}
+
+void Dataplane::AdoptFlows(uint64_t now_ns, const std::vector<Conntrack*>& owners) {
+  adopted_ = true;
+  if (!flows_.restored() || owners.empty()) return;
+  std::vector<uint32_t> found;
+  for (uint32_t index = 0; index < flows_.Used(); index++) {
+    Flow& flow = flows_.flow(index);
+    if (flow.state == FlowState::kFree) {
+      owners[index % owners.size()]->Give(index);
+      continue;
+    }
+    // A time to come is no time of this boot: a torn one.
+    if (flow.used_ns > now_ns) flow.used_ns = now_ns;
+    found.push_back(index);
+  }
+  std::sort(found.begin(), found.end(), [&](uint32_t a, uint32_t b) {
+    const uint64_t left = flows_.flow(a).used_ns;
+    const uint64_t right = flows_.flow(b).used_ns;
+    return left != right ? left < right : a < b;
+  });
+  for (const uint32_t index : found) {
+    owners[static_cast<size_t>(OwnerOf(flows_.flow(index)))]->Adopt(index);
+  }
+  for (Conntrack* owner : owners) owner->BeginGrace(now_ns);
+}
+
+void Dataplane::AdoptInMemory(uint64_t now_ns) {
+  if (!adopted_) AdoptFlows(now_ns, {memory_conntrack_.get()});
 }
 
 }  // namespace weft

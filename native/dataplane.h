@@ -15,6 +15,7 @@
 #include "executor.h"
 #include "io/memory_port.h"
 #include "io/source_ports.h"
+#include "nat/conntrack.h"
 #include "tables/tables.h"
 #include "worker.h"
 
@@ -28,6 +29,10 @@ class Dataplane {
     int workers = 1;
     bool memory =
         false;  // no kernel: ports and underlay are memory twins, frames come by Inject*()
+    // Where flows to VIPs are kept for the next daemon; empty: nowhere.
+    std::string flows_path = {};
+    uint32_t flows = 1 << 18;
+    uint64_t seed = 0;  // of what may not be foreseen by who sends frames
   };
 
   explicit Dataplane(const Options& options);
@@ -43,6 +48,8 @@ class Dataplane {
   void Run();
   // The workers' sockets on the VXLAN port, for an init to keep.
   std::vector<int> UnderlayDescriptors() const;
+  // What Start() found wrong with the file of flows and set aside; empty: nothing.
+  const std::string& flows_note() const { return flows_note_; }
   // Stops the workers and closes everything. Idempotent.
   void Stop();
 
@@ -58,6 +65,10 @@ class Dataplane {
   size_t Collect() { return rcu_.Collect() + closer_.pending(); }
 
   const Tables& tables() const { return tables_; }
+  // A page of the flows there are: those at `*place` and after it, at most kFlowPage. Moves
+  // `*place` on; to 0 after the last.
+  static constexpr size_t kFlowPage = 1000;
+  std::vector<Flow> Flows(uint32_t* place) const;
   uint64_t CounterSum(size_t index) const;
   const Port::Traffic* TrafficOf(PortId id) const;
 
@@ -67,14 +78,23 @@ class Dataplane {
                       uint64_t now_ns, Verdict* verdict);
   bool InjectFromUnderlay(VtepAddress source, const std::vector<uint8_t>& bytes, uint64_t now_ns,
                           Verdict* verdict);
+  // Memory mode: what a worker does between frames.
+  void Tick(uint64_t now_ns, uint32_t most);
   std::vector<MemoryOutput> TakeOutputs() { return std::exchange(outputs_, {}); }
 
  private:
   void Insert(std::unique_ptr<Port> port);
+  // Gives the flows that were in the file to those who own their clients.
+  void AdoptFlows(uint64_t now_ns, const std::vector<Conntrack*>& owners);
+  int OwnerOf(const Flow& flow) const;
+  void AdoptInMemory(uint64_t now_ns);
 
   const Options options_;
   Closer closer_;
   RcuDomain rcu_;
+  FlowStore flows_;
+  std::string flows_note_;
+  bool adopted_ = false;
   Tables tables_{&rcu_};
   OpenPorts open_ports_{&rcu_};
   std::unordered_map<PortId, std::unique_ptr<Port>> ports_;
@@ -84,6 +104,7 @@ class Dataplane {
   // Memory mode only.
   std::vector<MemoryOutput> outputs_;
   Counters memory_counters_;
+  std::unique_ptr<Conntrack> memory_conntrack_;
   std::unique_ptr<MemoryUnderlay> memory_underlay_;
   std::unique_ptr<Executor> memory_executor_;
 };

@@ -1,5 +1,7 @@
 #include "executor.h"
 
+#include "pipeline/nat_inward.h"
+
 namespace weft {
 
 namespace {
@@ -10,10 +12,11 @@ void Bump(std::atomic<uint64_t>* value, uint64_t amount) {
 
 }  // namespace
 
-void Executor::Carry(const Verdict& verdict, const PacketKey& key, Port* origin, Frame* frame) {
-  if (verdict.counter != Counter::kCount) counters_->Add(verdict.counter);
-  if (verdict.routed) counters_->Add(Counter::routed);
-  switch (verdict.action) {
+void Executor::Carry(Verdict* verdict, const PacketKey& key, Port* origin, uint64_t now_ns,
+                     Frame* frame) {
+  if (verdict->counter != Counter::kCount) counters_->Add(verdict->counter);
+  if (verdict->routed) counters_->Add(Counter::routed);
+  switch (verdict->action) {
     case Verdict::Action::kContinue:
     case Verdict::Action::kDrop:
       return;
@@ -21,39 +24,44 @@ void Executor::Carry(const Verdict& verdict, const PacketKey& key, Port* origin,
       Deliver(origin, *frame);
       return;
     case Verdict::Action::kToPort:
-      ToPort(verdict.port, *frame);
+      ToPort(verdict->port, now_ns, frame, &verdict->trail);
       return;
     case Verdict::Action::kToVtep:
-      underlay_->Send(verdict.vtep, verdict.vni, key, frame, counters_);
+      underlay_->Send(verdict->vtep, verdict->vni, key, frame, counters_);
       return;
     case Verdict::Action::kFlood:
-      Flood(verdict, key, origin, frame);
+      Flood(verdict, key, origin, now_ns, frame);
       return;
   }
 }
 
-void Executor::ToPort(PortId id, const Frame& frame) {
+void Executor::ToPort(PortId id, uint64_t now_ns, Frame* frame, Trail* trail) {
   const OpenPort* open = ports_->Find({id});
   if (open == nullptr) {
     counters_->Add(Counter::drop_port_gone);
   } else if (open->port->worker == worker_) {
-    Deliver(open->port, frame);
-  } else if (hand_over_(*open->port, frame)) {
+    DeliverInward(open->port, now_ns, frame, trail);
+  } else if (hand_over_(*open->port, *frame)) {
     counters_->Add(Counter::handed_over);
   } else {
     counters_->Add(Counter::drop_handover_full);
   }
 }
 
-void Executor::Flood(const Verdict& verdict, const PacketKey& key, const Port* origin,
+void Executor::Flood(Verdict* verdict, const PacketKey& key, const Port* origin, uint64_t now_ns,
                      Frame* frame) {
-  for (const PortId id : verdict.network->ports) {
-    if (origin == nullptr || id != origin->id) ToPort(id, *frame);
+  for (const PortId id : verdict->network->ports) {
+    if (origin == nullptr || id != origin->id) ToPort(id, now_ns, frame, &verdict->trail);
   }
   if (origin == nullptr) return;  // split horizon
-  for (const VtepAddress vtep : verdict.network->vteps) {
-    underlay_->Send(vtep, verdict.vni, key, frame, counters_);
+  for (const VtepAddress vtep : verdict->network->vteps) {
+    underlay_->Send(vtep, verdict->vni, key, frame, counters_);
   }
+}
+
+void Executor::DeliverInward(Port* port, uint64_t now_ns, Frame* frame, Trail* trail) {
+  TranslateInward(*tables_, conntrack_, port->id, now_ns, frame, trail);
+  Deliver(port, *frame);
 }
 
 void Executor::Deliver(Port* port, const Frame& frame) {

@@ -10,6 +10,7 @@
 #include "io/epoll.h"
 #include "pipeline/from_tap.h"
 #include "pipeline/from_underlay.h"
+#include "pipeline/sweep_flows.h"
 #include "scheduling.h"
 
 namespace weft {
@@ -39,8 +40,10 @@ bool Add(int epoll, int fd, WaitFor kind, uint32_t id) {
 Worker::Worker(int index, const Shared& shared, uint16_t vxlan_port)
     : index_(index),
       shared_(shared),
+      conntrack_(shared.flows, &counters_, shared.seed, shared.buckets),
       underlay_(*shared.source_ports, vxlan_port),
-      executor_(index, shared.ports, &underlay_, &counters_, shared.hand_over),
+      executor_(index, shared.tables, &conntrack_, shared.ports, &underlay_, &counters_,
+                shared.hand_over),
       port_buffers_(new uint8_t[size_t{kPortBatch} * kBufferSize]) {}
 
 Worker::~Worker() {
@@ -92,15 +95,16 @@ void Worker::Run() {
   // a worker be kept waiting by processes that come and go beside it.
   PreferThisThread();
   epoll_event events[kEventBatch];
+  int patience_ms = 0;
   while (!stopping_.load(std::memory_order_acquire)) {
-    const int count = epoll_wait(epoll_, events, kEventBatch, -1);
+    const int count = epoll_wait(epoll_, events, kEventBatch, patience_ms);
     shared_.rcu->Online(index_);
     const uint64_t now_ns = NowNs();
     for (int i = 0; i < count; i++) {
       const uint64_t packed = events[i].data.u64;
       switch (WaitKind(packed)) {
         case WaitFor::kMailbox:
-          HandleMailbox();
+          HandleMailbox(now_ns);
           break;
         case WaitFor::kUnderlay:
           HandleUnderlay(now_ns);
@@ -110,11 +114,24 @@ void Worker::Run() {
           break;
       }
     }
+    // Without flows nothing wakes a worker that has nothing to do.
+    patience_ms = SweepWhenDue(now_ns) ? static_cast<int>(kSweepEveryNs / 1'000'000) : -1;
     shared_.rcu->Offline(index_);
   }
 }
 
-void Worker::HandleMailbox() {
+bool Worker::SweepWhenDue(uint64_t now_ns) {
+  if (conntrack_.size() == 0) return false;
+  if (now_ns < swept_ns_ + kSweepEveryNs) return true;
+  swept_ns_ = now_ns;
+  SweepFlows(*shared_.tables, &conntrack_, now_ns, kSweepFlows, [this](PortId id, Frame* frame) {
+    const OpenPort* open = shared_.ports->Find({id});
+    if (open != nullptr && open->port->worker == index_) executor_.Deliver(open->port, *frame);
+  });
+  return true;
+}
+
+void Worker::HandleMailbox(uint64_t now_ns) {
   mailbox_.TakeAll(&mail_);
   for (Mailbox::Item& item : mail_) {
     const OpenPort* open = shared_.ports->Find({item.port});
@@ -125,7 +142,8 @@ void Worker::HandleMailbox() {
     const auto size = static_cast<uint32_t>(item.buffer.size());
     Frame frame(item.buffer.data(), size, size - kHeadroom);
     frame.offload = item.offload;
-    executor_.Deliver(open->port, frame);
+    Trail trail;
+    executor_.DeliverInward(open->port, now_ns, &frame, &trail);
   }
 }
 
@@ -137,8 +155,8 @@ void Worker::HandleUnderlay(uint64_t now_ns) {
     bytes += received[i].length;
     Frame frame(received[i].buffer, kBufferSize, received[i].length);
     PacketKey key;
-    const Verdict verdict = FromUnderlay(*shared_.tables, received[i].source, now_ns, &frame, &key);
-    executor_.Carry(verdict, key, nullptr, &frame);
+    Verdict verdict = FromUnderlay(*shared_.tables, received[i].source, now_ns, &frame, &key);
+    executor_.Carry(&verdict, key, nullptr, now_ns, &frame);
   }
   counters_.Add(Counter::underlay_rx_datagrams, static_cast<uint64_t>(count));
   counters_.Add(Counter::underlay_rx_bytes, bytes);
@@ -172,8 +190,9 @@ void Worker::HandlePort(PortId id, uint64_t now_ns) {
     Frame frame(buffer, kBufferSize, length);
     frame.offload = offload;
     PacketKey key;
-    const Verdict verdict = FromTap(*shared_.tables, id, &port->icmp_budget, now_ns, &frame, &key);
-    executor_.Carry(verdict, key, port, &frame);
+    Verdict verdict =
+        FromTap(*shared_.tables, id, &port->icmp_budget, &conntrack_, now_ns, &frame, &key);
+    executor_.Carry(&verdict, key, port, now_ns, &frame);
   }
   underlay_.Flush(&counters_);
   counters_.Add(Counter::tap_rx_frames, frames);

@@ -23,6 +23,9 @@ class Worker {
     RcuDomain* rcu;
     const Tables* tables;
     const OpenPorts* ports;
+    FlowStore* flows;
+    uint64_t seed;     // of conntrack's index
+    uint32_t buckets;  // of conntrack's index
     const SourcePorts* source_ports;
     Executor::HandOver hand_over;
     // A port's interface is gone; called on the worker's thread.
@@ -46,19 +49,25 @@ class Worker {
   void Forget(const Port& port);
 
   Mailbox& mailbox() { return mailbox_; }
+  // Before Start() and after Stop() the control thread's.
+  Conntrack& conntrack() { return conntrack_; }
   const Counters& counters() const { return counters_; }
   int underlay_descriptor() const { return underlay_.descriptor(); }
   uint64_t KernelSocketDrops() const { return underlay_.KernelDrops(); }
 
  private:
   void Run();
-  void HandleMailbox();
+  void HandleMailbox(uint64_t now_ns);
   void HandleUnderlay(uint64_t now_ns);
   void HandlePort(PortId id, uint64_t now_ns);
+  // Whether the worker has to come by again when nothing happens.
+  bool SweepWhenDue(uint64_t now_ns);
 
   const int index_;
   const Shared shared_;
   Counters counters_;
+  Conntrack conntrack_;
+  uint64_t swept_ns_ = 0;
   Mailbox mailbox_;
   UnderlaySocket underlay_;
   Executor executor_;

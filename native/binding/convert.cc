@@ -9,8 +9,16 @@ namespace {
 
 constexpr const char* kGsoNames[] = {"none", "tcp4", "tcp6", "udp"};
 constexpr const char* kActionNames[] = {"continue", "drop", "reply", "toPort", "toVtep", "flood"};
-constexpr const char* kTableNames[] = {"none",      "network", "port", "fdb",
-                                       "neighbour", "router",  "vtep"};
+constexpr const char* kTableNames[] = {"none",   "network", "port",    "fdb", "neighbour",
+                                       "router", "vtep",    "service", "flow"};
+constexpr const char* kSchedulerNames[] = {"rr", "lc", "sh", "maglev"};
+constexpr const char* kBackendStateNames[] = {"healthy", "draining", "dead", "lost"};
+constexpr const char* kFlowStateNames[] = {"free",       "halfOpen", "established",
+                                           "halfClosed", "closing",  "closed",
+                                           "doomed",     "udpNew",   "udp"};
+static_assert(std::size(kSchedulerNames) == static_cast<size_t>(Scheduler::kCount));
+static_assert(std::size(kBackendStateNames) == static_cast<size_t>(BackendState::kCount));
+static_assert(std::size(kFlowStateNames) == kFlowStates);
 
 Napi::Value FromBytes(Napi::Env env, const uint8_t* bytes, size_t length) {
   return Napi::Buffer<uint8_t>::Copy(env, bytes, length);
@@ -79,6 +87,66 @@ Napi::Object FromVerdict(Napi::Env env, const Verdict& verdict) {
     trail.Set(static_cast<uint32_t>(i), row);
   }
   object.Set("trail", trail);
+  return object;
+}
+
+Napi::Object FromService(Napi::Env env, const ServiceKey& key, const ServiceRow& row) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("vni", key.vni);
+  object.Set("vip", FromIp(env, key.vip));
+  object.Set("record", row.record);
+  object.Set("service", static_cast<double>(row.service));
+  object.Set("mac", FromMac(env, row.mac));
+  object.Set("scheduler", kSchedulerNames[static_cast<int>(row.scheduler)]);
+  object.Set("position", static_cast<double>(row.position->load(std::memory_order_relaxed)));
+  Napi::Array ports = Napi::Array::New(env);
+  for (const ServiceRow::MappedPort& mapped : row.ports) {
+    Napi::Object port = Napi::Object::New(env);
+    port.Set("protocol", mapped.protocol);
+    port.Set("port", mapped.port);
+    port.Set("target", mapped.target);
+    ports.Set(ports.Length(), port);
+  }
+  object.Set("ports", ports);
+  Napi::Array backends = Napi::Array::New(env);
+  for (const ServiceRow::Backend& backend : row.backends) {
+    Napi::Object out = Napi::Object::New(env);
+    out.Set("record", backend.record);
+    out.Set("ip", FromIp(env, backend.ip));
+    out.Set("vni", backend.vni);
+    out.Set("weight", backend.weight);
+    out.Set("state", kBackendStateNames[static_cast<int>(backend.state)]);
+    const auto set = [&](const char* name, const auto& value) {
+      out.Set(name, static_cast<double>(value.load(std::memory_order_relaxed)));
+    };
+    set("flows", backend.tally->flows);
+    set("active", backend.tally->active);
+    set("packetsOut", backend.tally->packets_out);
+    set("bytesOut", backend.tally->bytes_out);
+    set("packetsIn", backend.tally->packets_in);
+    set("bytesIn", backend.tally->bytes_in);
+    backends.Set(backends.Length(), out);
+  }
+  object.Set("backends", backends);
+  return object;
+}
+
+Napi::Object FromFlow(Napi::Env env, const Flow& flow) {
+  Napi::Object object = Napi::Object::New(env);
+  object.Set("vni", flow.vni);
+  object.Set("service", static_cast<double>(flow.service));
+  object.Set("protocol", flow.protocol);
+  object.Set("state", kFlowStateNames[static_cast<int>(flow.state)]);
+  object.Set("client", FromIp(env, flow.client));
+  object.Set("clientPort", flow.client_port);
+  object.Set("vip", FromIp(env, flow.vip));
+  object.Set("vipPort", flow.vip_port);
+  object.Set("source", FromIp(env, flow.Translated().source));
+  object.Set("sourcePort", flow.seen_port);
+  object.Set("backend", FromIp(env, flow.backend));
+  object.Set("backendPort", flow.backend_port);
+  object.Set("createdSeconds", flow.created_s);
+  object.Set("usedNs", Napi::BigInt::New(env, flow.used_ns));
   return object;
 }
 

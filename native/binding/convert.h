@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "../io/memory_port.h"
+#include "../nat/flow.h"
 #include "../pipeline/verdict.h"
 #include "../wire/address.h"
 #include "../wire/offload.h"
@@ -26,6 +27,8 @@ Napi::Value FromIp(Napi::Env env, const IpAddress& ip);     // 4 or 16 bytes
 
 // {action, counter, routed, vni, port, vtep, trail: [{table, record}]}
 Napi::Object FromVerdict(Napi::Env env, const Verdict& verdict);
+Napi::Object FromService(Napi::Env env, const ServiceKey& key, const ServiceRow& row);
+Napi::Object FromFlow(Napi::Env env, const Flow& flow);
 Napi::Array FromOutputs(Napi::Env env, const std::vector<MemoryOutput>& outputs);
 
 // [{name, text, kind: 'count'|'drop'}] in the order of counters.def.

@@ -18,6 +18,11 @@ Napi::Value Fail(Napi::Env env, const std::string& message, int code = 0) {
   return env.Undefined();
 }
 
+uint64_t SeedOf(const Napi::Value& value) {
+  bool lossless;
+  return value.As<Napi::BigInt>().Uint64Value(&lossless);
+}
+
 Napi::Array FromNumbers(Napi::Env env, const std::vector<uint32_t>& numbers) {
   Napi::Array array = Napi::Array::New(env, numbers.size());
   for (uint32_t i = 0; i < numbers.size(); i++) array.Set(i, numbers[i]);
@@ -46,6 +51,10 @@ Napi::Function DataplaneWrap::Define(Napi::Env env) {
                          InstanceMethod<&DataplaneWrap::PortRows>("portRows"),
                          InstanceMethod<&DataplaneWrap::RouterRows>("routerRows"),
                          InstanceMethod<&DataplaneWrap::VtepRows>("vtepRows"),
+                         InstanceMethod<&DataplaneWrap::ServiceRows>("serviceRows"),
+                         InstanceMethod<&DataplaneWrap::Flows>("flows"),
+                         InstanceMethod<&DataplaneWrap::FlowsNote>("flowsNote"),
+                         InstanceMethod<&DataplaneWrap::Tick>("tick"),
                          InstanceMethod<&DataplaneWrap::InjectFromPort>("injectFromPort"),
                          InstanceMethod<&DataplaneWrap::InjectFromUnderlay>("injectFromUnderlay"),
                      });
@@ -58,6 +67,9 @@ DataplaneWrap::DataplaneWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) 
       .vxlan_port = static_cast<uint16_t>(U32(options.Get("vxlanPort"))),
       .workers = static_cast<int>(U32(options.Get("workers"))),
       .memory = options.Get("memory").ToBoolean(),
+      .flows_path = options.Get("flowsPath").As<Napi::String>().Utf8Value(),
+      .flows = U32(options.Get("flows")),
+      .seed = SeedOf(options.Get("seed")),
   });
 }
 
@@ -197,6 +209,7 @@ Napi::Value DataplaneWrap::NetworkRows(const Napi::CallbackInfo& info) {
     object.Set("gatewayMac", FromMac(env, row.gateway_mac));
     object.Set("gateway4", FromIp(env, row.gateway4));
     object.Set("gateway6", FromIp(env, row.gateway6));
+    object.Set("services", row.services);
     object.Set("ports", FromNumbers(env, row.ports));
     object.Set("vteps", FromNumbers(env, row.vteps));
     object.Set("learning", FromNumbers(env, row.learning));
@@ -254,6 +267,37 @@ Napi::Value DataplaneWrap::VtepRows(const Napi::CallbackInfo& info) {
     rows.Set(rows.Length(), object);
   });
   return rows;
+}
+
+Napi::Value DataplaneWrap::ServiceRows(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  Napi::Array rows = Napi::Array::New(env);
+  dataplane_->tables().services.ForEach([&](const ServiceKey& key, const ServiceRow& row) {
+    rows.Set(rows.Length(), FromService(env, key, row));
+  });
+  return rows;
+}
+
+Napi::Value DataplaneWrap::Flows(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  uint32_t place = U32(info[0]);
+  const std::vector<Flow> flows = dataplane_->Flows(&place);
+  Napi::Array array = Napi::Array::New(env, flows.size());
+  for (uint32_t i = 0; i < flows.size(); i++) array.Set(i, FromFlow(env, flows[i]));
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("flows", array);
+  result.Set("next", place);
+  return result;
+}
+
+Napi::Value DataplaneWrap::FlowsNote(const Napi::CallbackInfo& info) {
+  return Napi::String::New(info.Env(), dataplane_->flows_note());
+}
+
+Napi::Value DataplaneWrap::Tick(const Napi::CallbackInfo& info) {
+  bool lossless;
+  dataplane_->Tick(info[0].As<Napi::BigInt>().Uint64Value(&lossless), U32(info[1]));
+  return FromOutputs(info.Env(), dataplane_->TakeOutputs());
 }
 
 Napi::Value DataplaneWrap::InjectFromPort(const Napi::CallbackInfo& info) {

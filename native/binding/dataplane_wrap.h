@@ -39,6 +39,12 @@ class DataplaneWrap : public Napi::ObjectWrap<DataplaneWrap> {
   Napi::Value PortRows(const Napi::CallbackInfo& info);
   Napi::Value RouterRows(const Napi::CallbackInfo& info);
   Napi::Value VtepRows(const Napi::CallbackInfo& info);
+  // With the tallies of their backends.
+  Napi::Value ServiceRows(const Napi::CallbackInfo& info);
+  // flows(place): a page, and the place of the next one; 0: that was the last.
+  Napi::Value Flows(const Napi::CallbackInfo& info);
+  Napi::Value FlowsNote(const Napi::CallbackInfo& info);
+  Napi::Value Tick(const Napi::CallbackInfo& info);
   Napi::Value InjectFromPort(const Napi::CallbackInfo& info);
   Napi::Value InjectFromUnderlay(const Napi::CallbackInfo& info);
 

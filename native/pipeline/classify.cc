@@ -56,6 +56,7 @@ bool ReadIpv4(const Frame& frame, PacketKey* key) {
   key->l3_length = total;
   key->fragment = ip->FragmentOffset() != 0 || ip->MoreFragments();
   key->first_fragment = key->fragment && ip->FragmentOffset() == 0;
+  if (key->fragment) key->fragment_id = ip->id.Get();
   if (ip->FragmentOffset() == 0) {
     ReadTransport(frame, key->l3_offset + header_length, key->l3_offset + total, key);
   }
@@ -87,6 +88,7 @@ bool ReadIpv6(const Frame& frame, PacketKey* key) {
       const uint16_t offset_and_more = fragment->offset_and_more.Get();
       key->fragment = (offset_and_more & 0xfff9) != 0;
       key->first_fragment = key->fragment && (offset_and_more & 0xfff8) == 0;
+      if (key->fragment) key->fragment_id = fragment->id.Get();
       next = fragment->next_header;
       offset += sizeof(Ipv6FragmentHeader);
       key->protocol = next;

@@ -2,9 +2,10 @@
 //
 //   1 Enter            whose is it, which VNI, is it a frame that a switch takes?
 //   2 AnswerNeighbour  ARP, ND: answered here, not flooded
-//   3 PassGateway      for the gateway's MAC: answered, or routed into another subnet's VNI
-//   4 CheckMtu         too big: told so
-//   5 ForwardByFdb     local endpoint, VTEP, or flood
+//   3 TranslateOutward for a VIP: to a backend, or refused
+//   4 PassGateway      for the gateway's MAC: answered, or routed into another subnet's VNI
+//   5 CheckMtu         too big: told so
+//   6 ForwardByFdb     local endpoint, VTEP, or flood
 //
 // What carries the verdict out (encapsulation, segmentation, writing) is not here: io/.
 
@@ -14,6 +15,8 @@
 #include "../pipeline/forward.h"
 #include "../pipeline/gateway.h"
 #include "../pipeline/mtu.h"
+#include "../pipeline/nat_inward.h"
+#include "../pipeline/nat_outward.h"
 #include "../pipeline/neighbour_responder.h"
 #include "../pipeline/passage.h"
 
@@ -43,6 +46,7 @@ Verdict Decide(Passage* passage, Frame* frame) {
   if (Verdict v = Enter(passage, *frame); v.IsFinal()) return v;
   if (Verdict v = AnswerNeighbour(passage, frame); v.IsFinal()) return v;
   const NetworkRow& entered_by = *passage->network;
+  if (Verdict v = TranslateOutward(passage, frame); v.IsFinal()) return v;
   if (Verdict v = PassGateway(passage, frame); v.IsFinal()) return v;
   if (Verdict v = CheckMtu(passage, frame, entered_by); v.IsFinal()) return v;
   return ForwardByFdb(passage);
@@ -50,10 +54,17 @@ Verdict Decide(Passage* passage, Frame* frame) {
 
 }  // namespace
 
-Verdict FromTap(const Tables& tables, PortId port, IcmpBudget* icmp_budget, uint64_t now_ns,
-                Frame* frame, PacketKey* key) {
-  Passage passage{.tables = tables, .now_ns = now_ns, .icmp_budget = icmp_budget, .port = port};
+Verdict FromTap(const Tables& tables, PortId port, IcmpBudget* icmp_budget, Conntrack* conntrack,
+                uint64_t now_ns, Frame* frame, PacketKey* key) {
+  Passage passage{.tables = tables,
+                  .now_ns = now_ns,
+                  .icmp_budget = icmp_budget,
+                  .conntrack = conntrack,
+                  .port = port};
   Verdict verdict = Decide(&passage, frame);
+  if (passage.translated && verdict.action == Verdict::Action::kReply) {
+    TranslateReply(&passage, frame);
+  }
   verdict.routed = passage.routed;
   verdict.trail = passage.trail;
   *key = passage.key;

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 
+#include "../nat/conntrack.h"
 #include "../pipeline/icmp_budget.h"
 #include "../pipeline/verdict.h"
 #include "../tables/tables.h"
@@ -17,7 +18,8 @@ struct Passage {
   // Given. No stage reads a clock or a random source of its own.
   const Tables& tables;
   uint64_t now_ns;
-  IcmpBudget* icmp_budget;  // of the endpoint that sent the frame; nullptr on the way in
+  IcmpBudget* icmp_budget;         // of the endpoint that sent the frame; nullptr on the way in
+  Conntrack* conntrack = nullptr;  // of the worker that owns that endpoint; nullptr on the way in
 
   // Found out.
   PacketKey key{};
@@ -25,6 +27,7 @@ struct Passage {
   uint32_t vni = 0;  // where it is to be forwarded: another subnet's after routing
   const NetworkRow* network = nullptr;  // the row of `vni`
   bool routed = false;
+  bool translated = false;  // to a VIP's backend
   Trail trail{};
 };
 

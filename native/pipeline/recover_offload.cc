@@ -8,10 +8,6 @@ namespace weft {
 
 namespace {
 
-// Where the transport header has its checksum.
-constexpr uint16_t kTcpChecksumOffset = 16;
-constexpr uint16_t kUdpChecksumOffset = 6;
-
 // Whether the checksum field holds the pseudo-header's sum, as left by a sender that offloads.
 bool OwesChecksum(const Frame& frame, const PacketKey& key, uint16_t checksum_offset) {
   const uint32_t l3_end = key.l3_offset + key.l3_length;

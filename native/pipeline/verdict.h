@@ -19,8 +19,9 @@ struct RowUsed {
 
 // The rows that a verdict rests on, in the order in which they were read.
 struct Trail {
-  // The longest way (port, network, neighbour, router, network, neighbour, FDB) uses seven.
-  static constexpr int kMost = 8;
+  // The longest way (port, network, router, service, flow, neighbour, router, network, neighbour,
+  // FDB, and at the end service and flow of another client) uses twelve.
+  static constexpr int kMost = 12;
   RowUsed rows[kMost];
   int count = 0;
 

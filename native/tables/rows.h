@@ -4,6 +4,7 @@
 #ifndef WEFT_TABLES_ROWS_H_
 #define WEFT_TABLES_ROWS_H_
 
+#include <atomic>
 #include <cstdint>
 #include <vector>
 
@@ -33,6 +34,7 @@ struct NetworkRow {
   MacAddress gateway_mac{};
   IpAddress gateway4{};  // unspecified: none
   IpAddress gateway6{};
+  bool services = false;           // the network has VIPs: frames are looked up among them
   std::vector<PortId> ports;       // endpoints of this host
   std::vector<VtepAddress> vteps;  // hosts with endpoints on it: the flood list
   // Foreign VTEPs whose endpoints nobody declares: what they send is not checked against the FDB.
@@ -118,6 +120,83 @@ struct VtepKey {
 
 struct VtepRow {
   RecordNumber record = 0;
+};
+
+struct ServiceKey {
+  uint32_t vni;  // the subnet that the VIP is in
+  IpAddress vip;
+  bool operator==(const ServiceKey& other) const { return vni == other.vni && vip == other.vip; }
+  uint64_t Hash() const { return Mix64(HashOf(vip) ^ vni); }
+};
+
+enum class Scheduler : uint8_t { kRoundRobin, kLeastConnections, kSourceHash, kMaglev, kCount };
+
+enum class BackendState : uint8_t {
+  kHealthy,
+  kDraining,  // no new flows; those that it has go on
+  kDead,      // no new flows; UDP goes elsewhere at once, TCP waits for it
+  kLost,      // as if it were not in the row: its TCP flows are reset
+  kCount,
+};
+
+// What a backend of a service has had, on this host. Outlives rows; counted by any worker.
+struct BackendTally {
+  std::atomic<uint64_t> flows{0};   // ever
+  std::atomic<uint32_t> active{0};  // now; of TCP those that are not closing
+  std::atomic<uint64_t> packets_out{0};
+  std::atomic<uint64_t> bytes_out{0};
+  std::atomic<uint64_t> packets_in{0};  // from the backend
+  std::atomic<uint64_t> bytes_in{0};
+  std::atomic<uint32_t> references{0};  // conntrack entries that point here
+};
+
+// A VIP. What a packet for it needs is prepared by the control thread (service_schedule.h).
+struct ServiceRow {
+  // More weight than this is refused: the sequence below would grow without need.
+  static constexpr uint16_t kMostWeight = 256;
+  static constexpr size_t kMostBackends = 1024;
+  static constexpr size_t kMaglevSlots = 65537;  // a prime, as Maglev's paper has it
+
+  struct MappedPort {
+    uint8_t protocol;
+    uint16_t port;
+    uint16_t target;
+  };
+  struct Backend {
+    RecordNumber record = 0;
+    IpAddress ip{};
+    uint32_t vni = 0;
+    uint16_t weight = 1;
+    BackendState state = BackendState::kHealthy;
+    BackendTally* tally = nullptr;
+
+    bool TakesNewFlows() const { return state == BackendState::kHealthy && weight > 0; }
+  };
+
+  RecordNumber record = 0;
+  // The service's number, the same after a restart and in all of its rows.
+  uint64_t service = 0;
+  MacAddress mac{};
+  Scheduler scheduler = Scheduler::kRoundRobin;
+  std::vector<MappedPort> ports;  // others pass as they are
+  std::vector<Backend> backends;
+
+  // Prepared.
+  std::vector<uint16_t>
+      sequence;  // round robin: indices of usable backends, each as often as it weighs
+  std::vector<uint16_t> maglev;      // kSourceHash, kMaglev: kMaglevSlots of them
+  std::vector<uint16_t> by_address;  // all backends, sorted
+  // Shared by all workers and rows of the service; never null in a table.
+  std::atomic<uint64_t>* position = nullptr;
+
+  // nullptr: it has no such backend.
+  const Backend* Find(const IpAddress& ip) const;
+  uint16_t TargetOf(uint8_t protocol, uint16_t port) const {
+    for (const MappedPort& mapped : ports) {
+      if (mapped.port == port && mapped.protocol == protocol) return mapped.target;
+    }
+    return port;
+  }
 };
 
 }  // namespace weft

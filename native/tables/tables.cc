@@ -1,6 +1,9 @@
 #include "../tables/tables.h"
 
 #include <cstring>
+#include <type_traits>
+
+#include "../tables/service_schedule.h"
 
 namespace weft {
 
@@ -15,6 +18,8 @@ class Reader {
   uint8_t U8() { return Number<uint8_t>(); }
   uint16_t U16() { return Number<uint16_t>(); }
   uint32_t U32() { return Number<uint32_t>(); }
+  uint64_t U64() { return Number<uint64_t>(); }
+  void Fail() { ok_ = false; }
   MacAddress Mac() {
     MacAddress mac{};
     Copy(mac.bytes, 6);
@@ -66,6 +71,7 @@ void Read(Reader* in, NetworkRow* row) {
   row->gateway_mac = in->Mac();
   row->gateway4 = in->Ip();
   row->gateway6 = in->Ip();
+  row->services = in->U8() != 0;
   for (uint32_t n = in->U32(); n > 0 && in->ok(); n--) row->ports.push_back(in->U32());
   for (uint32_t n = in->U32(); n > 0 && in->ok(); n--) row->vteps.push_back(in->U32());
   for (uint32_t n = in->U32(); n > 0 && in->ok(); n--) row->learning.push_back(in->U32());
@@ -114,18 +120,58 @@ void Read(Reader* in, RouterRow* row) {
 void Read(Reader* in, VtepKey* key) { key->vtep = in->U32(); }
 void Read(Reader* in, VtepRow* row) { row->record = in->U32(); }
 
+void Read(Reader* in, ServiceKey* key) {
+  key->vni = in->U32();
+  key->vip = in->Ip();
+}
+void Read(Reader* in, ServiceRow* row) {
+  row->record = in->U32();
+  row->service = in->U64();
+  row->mac = in->Mac();
+  row->scheduler = static_cast<Scheduler>(in->U8());
+  if (row->scheduler >= Scheduler::kCount || row->service == 0) in->Fail();
+  for (uint32_t n = in->U32(); n > 0 && in->ok(); n--) {
+    ServiceRow::MappedPort mapped{};
+    mapped.protocol = in->U8();
+    mapped.port = in->U16();
+    mapped.target = in->U16();
+    row->ports.push_back(mapped);
+  }
+  for (uint32_t n = in->U32(); n > 0 && in->ok(); n--) {
+    ServiceRow::Backend backend;
+    backend.record = in->U32();
+    backend.ip = in->Ip();
+    backend.vni = in->U32();
+    backend.weight = in->U16();
+    backend.state = static_cast<BackendState>(in->U8());
+    if (backend.state >= BackendState::kCount || backend.weight > ServiceRow::kMostWeight) {
+      in->Fail();
+    }
+    row->backends.push_back(backend);
+    if (row->backends.size() > ServiceRow::kMostBackends) in->Fail();
+  }
+}
+
 template <typename Key, typename Row>
-bool ApplyEntry(RcuMap<Key, Row>* map, uint8_t operation, Reader* in, bool commit) {
+bool ApplyEntry([[maybe_unused]] Tables* tables, RcuMap<Key, Row>* map, uint8_t operation,
+                Reader* in, bool commit) {
   Key key{};
   Row row{};
   Read(in, &key);
   if (operation == kPut) Read(in, &row);
   if (!in->ok() || in->left() != 0) return false;
   if (!commit) return true;
+  constexpr bool kService = std::is_same_v<Key, ServiceKey>;
   if (operation == kPut) {
+    if constexpr (kService) {
+      PrepareSchedule(&row);
+      tables->tallies.Adopt(key, &row);
+    }
     map->Put(key, std::move(row));
+    if constexpr (kService) tables->tallies.Settle();
   } else {
     map->Remove(key);
+    if constexpr (kService) tables->tallies.Release(key);
   }
   return true;
 }
@@ -144,22 +190,27 @@ bool ApplyAll(Tables* tables, const uint8_t* batch, size_t length, bool commit) 
       case TableId::kNone:
         break;
       case TableId::kNetwork:
-        good = ApplyEntry(&tables->networks, operation, &entry, commit);
+        good = ApplyEntry(tables, &tables->networks, operation, &entry, commit);
         break;
       case TableId::kPort:
-        good = ApplyEntry(&tables->ports, operation, &entry, commit);
+        good = ApplyEntry(tables, &tables->ports, operation, &entry, commit);
         break;
       case TableId::kFdb:
-        good = ApplyEntry(&tables->fdb, operation, &entry, commit);
+        good = ApplyEntry(tables, &tables->fdb, operation, &entry, commit);
         break;
       case TableId::kNeighbour:
-        good = ApplyEntry(&tables->neighbours, operation, &entry, commit);
+        good = ApplyEntry(tables, &tables->neighbours, operation, &entry, commit);
         break;
       case TableId::kRouter:
-        good = ApplyEntry(&tables->routers, operation, &entry, commit);
+        good = ApplyEntry(tables, &tables->routers, operation, &entry, commit);
         break;
       case TableId::kVtep:
-        good = ApplyEntry(&tables->vteps, operation, &entry, commit);
+        good = ApplyEntry(tables, &tables->vteps, operation, &entry, commit);
+        break;
+      case TableId::kService:
+        good = ApplyEntry(tables, &tables->services, operation, &entry, commit);
+        break;
+      case TableId::kFlow:
         break;
     }
     if (!good) return false;

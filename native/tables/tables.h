@@ -15,6 +15,7 @@
 
 #include "../tables/rcu_map.h"
 #include "../tables/rows.h"
+#include "../tables/service_tallies.h"
 
 namespace weft {
 
@@ -26,11 +27,20 @@ enum class TableId : uint8_t {
   kNeighbour = 4,
   kRouter = 5,
   kVtep = 6,
+  kService = 7,
+  kFlow = 8,  // conntrack: in trails only, `record` is the entry's number
 };
 
 struct Tables {
   explicit Tables(RcuDomain* rcu)
-      : networks(rcu), ports(rcu), fdb(rcu), neighbours(rcu), routers(rcu), vteps(rcu) {}
+      : networks(rcu),
+        ports(rcu),
+        fdb(rcu),
+        neighbours(rcu),
+        routers(rcu),
+        vteps(rcu),
+        services(rcu),
+        tallies(rcu) {}
 
   RcuMap<VniKey, NetworkRow> networks;
   RcuMap<PortKey, PortRow> ports;
@@ -38,6 +48,10 @@ struct Tables {
   RcuMap<NeighbourKey, NeighbourRow> neighbours;
   RcuMap<RouterKey, RouterRow> routers;
   RcuMap<VtepKey, VtepRow> vteps;
+  RcuMap<ServiceKey, ServiceRow> services;
+
+  // What outlives the rows of services; control thread only.
+  ServiceTallies tallies;
 
   // Applies a batch. False, and nothing is changed, when it is malformed.
   bool Apply(const uint8_t* batch, size_t length);

@@ -72,6 +72,14 @@ void UpdateChecksum(Be16* field, uint16_t before, uint16_t after) {
   field->Set(~sum);
 }
 
+void ChecksumDelta::Update(Be16* field) const {
+  field->Set(static_cast<uint16_t>(~Fold(uint64_t{static_cast<uint16_t>(~field->Get())} + sum_)));
+}
+
+void ChecksumDelta::UpdateSum(Be16* field) const {
+  field->Set(Fold(uint64_t{field->Get()} + sum_));
+}
+
 bool FinishChecksum(Frame* frame) {
   Offload& offload = frame->offload;
   if (!offload.needs_checksum) return true;

@@ -44,6 +44,29 @@ void StoreIpv4Checksum(Ipv4Header* ip, uint32_t header_length);
 // RFC 1624 equation 3: the checksum field after one 16-bit word of what it covers has changed.
 void UpdateChecksum(Be16* field, uint16_t before, uint16_t after);
 
+// The difference that a rewrite makes to the checksums that cover it: 16-bit words before and
+// after, summed up (RFC 1624 equation 3 for several words at once).
+class ChecksumDelta {
+ public:
+  // `length` is even, and the words begin at an even distance from where the sum begins.
+  void Change(const uint8_t* before, const uint8_t* after, uint32_t length) {
+    for (uint32_t i = 0; i < length; i += 2) {
+      const auto was = static_cast<uint16_t>(before[i] << 8 | before[i + 1]);
+      const auto is = static_cast<uint16_t>(after[i] << 8 | after[i + 1]);
+      sum_ += static_cast<uint16_t>(~was) + uint32_t{is};
+    }
+  }
+  void Add(const ChecksumDelta& other) { sum_ += other.sum_; }
+  // Updates a finished checksum.
+  void Update(Be16* field) const;
+  // Updates a field that holds the sum itself, as an unfinished checksum does: the sign is the
+  // other one.
+  void UpdateSum(Be16* field) const;
+
+ private:
+  uint32_t sum_ = 0;  // of some dozen words: no carry is lost
+};
+
 // Completes the checksum that `frame->offload` says is owed. False when the metadata points outside
 // of the frame. Only for a frame that is not a superframe: the segments of one get theirs when it
 // is cut.

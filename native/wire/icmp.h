@@ -35,6 +35,7 @@ inline constexpr uint8_t kIcmpFragmentationNeeded = 4;
 inline constexpr uint8_t kIcmpV6Unreachable = 1;
 inline constexpr uint8_t kIcmpV6PacketTooBig = 2;
 inline constexpr uint8_t kIcmpV6TimeExceeded = 3;
+inline constexpr uint8_t kIcmpV6ParameterProblem = 4;
 inline constexpr uint8_t kIcmpV6EchoRequest = 128;
 inline constexpr uint8_t kIcmpV6EchoReply = 129;
 inline constexpr uint8_t kIcmpV6NeighbourSolicitation = 135;

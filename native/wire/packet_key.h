@@ -32,6 +32,7 @@ struct PacketKey {
   uint8_t ttl = 0;
   bool fragment = false;        // any fragment, the first too
   bool first_fragment = false;  // of a fragmented packet; its transport header is there
+  uint32_t fragment_id = 0;     // of a fragment
   uint32_t l3_length =
       0;  // IP header and payload as the IP header says; of a superframe, the whole
   uint16_t l4_offset = 0;  // 0: no transport header in this frame

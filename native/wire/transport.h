@@ -23,7 +23,10 @@ struct TcpHeader {
 static_assert(sizeof(TcpHeader) == 20);
 
 inline constexpr uint8_t kTcpFin = 0x01;
+inline constexpr uint8_t kTcpSyn = 0x02;
+inline constexpr uint8_t kTcpRst = 0x04;
 inline constexpr uint8_t kTcpPsh = 0x08;
+inline constexpr uint8_t kTcpAck = 0x10;
 inline constexpr uint8_t kTcpCwr = 0x80;
 
 struct UdpHeader {
@@ -33,6 +36,10 @@ struct UdpHeader {
   Be16 checksum;
 };
 static_assert(sizeof(UdpHeader) == 8);
+
+// Where the headers have their checksum.
+inline constexpr uint16_t kTcpChecksumOffset = 16;
+inline constexpr uint16_t kUdpChecksumOffset = 6;
 
 }  // namespace weft
 

@@ -12,7 +12,19 @@ const PUT = 1
 const REMOVE = 2
 
 /** TableId of native/tables/tables.h. */
-const TABLE_IDS = { network: 1, port: 2, fdb: 3, neighbour: 4, router: 5, vtep: 6 } as const
+const TABLE_IDS = {
+  network: 1,
+  port: 2,
+  fdb: 3,
+  neighbour: 4,
+  router: 5,
+  vtep: 6,
+  service: 7,
+} as const
+
+/** Scheduler and BackendState of native/tables/rows.h. */
+const SCHEDULER_IDS = { rr: 0, lc: 1, sh: 2, maglev: 3 } as const
+const BACKEND_STATE_IDS = { healthy: 0, draining: 1, dead: 2, lost: 3 } as const
 
 const UNSPECIFIED = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0)
 /** The first 96 bits of ::ffff:0:0/96, in which native keeps IPv4 addresses. */
@@ -50,10 +62,11 @@ class EntryWriter {
     switch (row.table) {
       case 'network':
         this.#u32(row.router)
-        this.#parts.push(row.mtu & 0xff, row.mtu >> 8)
+        this.#u16(row.mtu)
         this.#bytes(macToBytes(row.gatewayMac))
         this.#ip(row.gateway4)
         this.#ip(row.gateway6)
+        this.#parts.push(row.services ? 1 : 0)
         this.#list(row.ports, (port) => {
           this.#u32(port)
         })
@@ -88,6 +101,24 @@ class EntryWriter {
         break
       case 'vtep':
         break
+      case 'service':
+        this.#u32(row.service % 2 ** 32)
+        this.#u32(Math.floor(row.service / 2 ** 32))
+        this.#bytes(macToBytes(row.mac))
+        this.#parts.push(SCHEDULER_IDS[row.scheduler])
+        this.#list(row.ports, ({ protocol, port, target }) => {
+          this.#parts.push(protocol)
+          this.#u16(port)
+          this.#u16(target)
+        })
+        this.#list(row.backends, ({ record, ip, vni, weight, state }) => {
+          this.#u32(record)
+          this.#ip(ip)
+          this.#u32(vni)
+          this.#u16(weight)
+          this.#parts.push(BACKEND_STATE_IDS[state])
+        })
+        break
     }
   }
 
@@ -113,7 +144,15 @@ class EntryWriter {
       case 'vtep':
         this.#bytes(ipv4ToBytes(row.vtep))
         break
+      case 'service':
+        this.#u32(row.vni)
+        this.#ip(row.vip)
+        break
     }
+  }
+
+  #u16(value: number): void {
+    this.#parts.push(value & 0xff, value >> 8)
   }
 
   #u32(value: number): void {

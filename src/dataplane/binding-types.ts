@@ -1,5 +1,7 @@
 // The addon's face: what native/addon.cc and native/binding export, as TypeScript.
 
+import type { BackendState, Scheduler } from './rows.ts'
+
 export interface NativeOffload {
   readonly gso: 'none' | 'tcp4' | 'tcp6' | 'udp'
   readonly ecn: boolean
@@ -17,7 +19,16 @@ export interface NativeVerdict {
   readonly port: number
   readonly vtep: number
   readonly trail: readonly {
-    readonly table: 'network' | 'port' | 'fdb' | 'neighbour' | 'router' | 'vtep'
+    readonly table:
+      | 'network'
+      | 'port'
+      | 'fdb'
+      | 'neighbour'
+      | 'router'
+      | 'vtep'
+      | 'service'
+      // Conntrack: `record` is the flow's number.
+      | 'flow'
     readonly record: number
   }[]
 }
@@ -36,6 +47,50 @@ export interface NativeResult {
   readonly outputs: readonly NativeOutput[]
 }
 
+/** What a backend has had of a service's flows on this host. */
+export interface BackendTally {
+  /** Ever. */
+  readonly flows: number
+  /** Now; of TCP those that are not closing. */
+  readonly active: number
+  /** To the backend. */
+  readonly packetsOut: number
+  readonly bytesOut: number
+  /** From the backend. */
+  readonly packetsIn: number
+  readonly bytesIn: number
+}
+
+export type FlowState =
+  | 'halfOpen'
+  | 'established'
+  | 'halfClosed'
+  | 'closing'
+  | 'closed'
+  | 'doomed'
+  | 'udpNew'
+  | 'udp'
+
+export interface NativeFlow {
+  /** Of the client. */
+  readonly vni: number
+  readonly service: number
+  readonly protocol: number
+  readonly state: FlowState
+  readonly client: Uint8Array
+  readonly clientPort: number
+  readonly vip: Uint8Array
+  readonly vipPort: number
+  /** What the backend sees in place of the client. */
+  readonly source: Uint8Array
+  readonly sourcePort: number
+  readonly backend: Uint8Array
+  readonly backendPort: number
+  /** On the clock of CLOCK_MONOTONIC, as `usedNs`. */
+  readonly createdSeconds: number
+  readonly usedNs: bigint
+}
+
 /** The tables as they are in force. */
 export interface NativeTables {
   networkRows(): {
@@ -46,6 +101,7 @@ export interface NativeTables {
     gatewayMac: Uint8Array
     gateway4: Uint8Array
     gateway6: Uint8Array
+    services: boolean
     ports: number[]
     vteps: number[]
     learning: number[]
@@ -66,6 +122,23 @@ export interface NativeTables {
     addresses: Uint8Array[]
   }[]
   vtepRows(): { vtep: number; record: number }[]
+  serviceRows(): {
+    vni: number
+    vip: Uint8Array
+    record: number
+    service: number
+    mac: Uint8Array
+    scheduler: Scheduler
+    position: number
+    ports: { protocol: number; port: number; target: number }[]
+    backends: ({
+      record: number
+      ip: Uint8Array
+      vni: number
+      weight: number
+      state: BackendState
+    } & BackendTally)[]
+  }[]
 }
 
 export interface NativeDataplane extends NativeTables {
@@ -86,6 +159,9 @@ export interface NativeDataplane extends NativeTables {
     readonly txBytes: number
     readonly dropped: number
   } | null
+  flows(place: number): { readonly flows: readonly NativeFlow[]; readonly next: number }
+  flowsNote(): string
+  tick(nowNs: bigint, most: number): readonly NativeOutput[]
   injectFromPort(
     port: number,
     bytes: Uint8Array,
@@ -101,6 +177,9 @@ export interface Addon {
     vxlanPort: number
     workers: number
     memory: boolean
+    flowsPath: string
+    flows: number
+    seed: bigint
   }) => NativeDataplane
   readonly counterList: readonly { name: string; text: string; kind: 'count' | 'drop' }[]
   receiveDescriptor(path: string, request: string): Promise<{ fd: number; reply: string }>

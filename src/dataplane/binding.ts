@@ -3,6 +3,7 @@
 // Down go packed batches of rows and ports (a descriptor with a number); up come counters and "this port is gone". No packet
 // passes here.
 
+import { randomBytes } from 'node:crypto'
 import { createRequire } from 'node:module'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { WeftError, messageOf } from '../errors.ts'
@@ -11,9 +12,19 @@ import type { IpAddress } from '../net/ip-address.ts'
 import { bytesToMac, type MacAddress } from '../net/mac-address.ts'
 import { NATIVE_DIR } from '../programs.ts'
 import { vtepNumber } from './batch.ts'
-import type { Addon, NativeDataplane, NativeOffload, NativeResult } from './binding-types.ts'
+import type {
+  Addon,
+  BackendTally,
+  FlowState,
+  NativeDataplane,
+  NativeOffload,
+  NativeOutput,
+  NativeResult,
+} from './binding-types.ts'
 import { ipOf, readRows, vtepOf } from './read-rows.ts'
-import type { PortId, RecordNumber, Row } from './rows.ts'
+import type { BackendOfService, PortId, RecordNumber, Row, Scheduler } from './rows.ts'
+
+const TCP = 6
 
 const addon = load()
 
@@ -52,7 +63,16 @@ export interface DataplaneOptions {
   readonly workers: number
   /** No kernel: ports and underlay are in memory, frames come by injectFromPort and injectFromUnderlay. */
   readonly memory?: boolean
+  /** The file in which flows to VIPs outlive the daemon: on a tmpfs. Without one they do not. */
+  readonly flowsPath?: string
+  /** How many flows there may be; rounded up to 256s. */
+  readonly flows?: number
+  /** Of conntrack's index: what falls into one bucket must not be foreseen. Chance, when not given. */
+  readonly seed?: bigint
 }
+
+/** 128 bytes each: 32 MB when all are used. */
+const DEFAULT_FLOWS = 2 ** 18
 
 /** A row of the native FDB as it is in force. */
 export interface FdbEntry {
@@ -69,6 +89,38 @@ export interface NeighbourEntry {
   readonly mac: MacAddress
   readonly gateway: boolean
   readonly record: RecordNumber
+}
+
+/** A VIP with what its backends have had, on this host. */
+export interface ServiceEntry {
+  readonly vni: number
+  readonly vip: IpAddress
+  readonly record: RecordNumber
+  readonly service: number
+  readonly scheduler: Scheduler
+  /** How many turns round robin has taken. */
+  readonly position: number
+  readonly backends: readonly (BackendOfService & BackendTally)[]
+}
+
+/** A flow to a VIP, as conntrack has it. */
+export interface FlowEntry {
+  readonly vni: number
+  readonly service: number
+  readonly protocol: 'tcp' | 'udp'
+  readonly state: FlowState
+  readonly client: IpAddress
+  readonly clientPort: number
+  readonly vip: IpAddress
+  readonly vipPort: number
+  /** The client, unless a backend has reached itself: then the VIP. */
+  readonly source: IpAddress
+  readonly sourcePort: number
+  readonly backend: IpAddress
+  readonly backendPort: number
+  /** On CLOCK_MONOTONIC (process.hrtime): seconds, nanoseconds. */
+  readonly createdSeconds: number
+  readonly usedNs: bigint
 }
 
 export interface Traffic {
@@ -90,6 +142,9 @@ export class Dataplane {
       vxlanPort: options.vxlanPort,
       workers: options.workers,
       memory: options.memory ?? false,
+      flowsPath: options.flowsPath ?? '',
+      flows: options.flows ?? DEFAULT_FLOWS,
+      seed: options.seed ?? randomBytes(8).readBigUInt64LE(),
     })
   }
 
@@ -177,6 +232,44 @@ export class Dataplane {
     }))
   }
 
+  /** Every VIP; one of both families is two. */
+  serviceEntries(): ServiceEntry[] {
+    return this.#native.serviceRows().map((row) => ({
+      vni: row.vni,
+      vip: ipOf(row.vip),
+      record: row.record,
+      service: row.service,
+      scheduler: row.scheduler,
+      position: row.position,
+      backends: row.backends.map((backend) => ({ ...backend, ip: ipOf(backend.ip) })),
+    }))
+  }
+
+  /**
+   * A page of the flows to VIPs: from `place` on, 1,000 at most. `next` is the place of the next page; 0: that was the
+   * last. Flows that come and go meanwhile may be missed.
+   */
+  flowEntries(place = 0): { readonly flows: readonly FlowEntry[]; readonly next: number } {
+    const { flows, next } = this.#native.flows(place)
+    return {
+      next,
+      flows: flows.map((flow) => ({
+        ...flow,
+        protocol: flow.protocol === TCP ? 'tcp' : 'udp',
+        client: ipOf(flow.client),
+        vip: ipOf(flow.vip),
+        source: ipOf(flow.source),
+        backend: ipOf(flow.backend),
+      })),
+    }
+  }
+
+  /** What was wrong with the file of flows, which was then set aside; null: nothing. After start(). */
+  flowsNote(): string | null {
+    const note = this.#native.flowsNote()
+    return note === '' ? null : note
+  }
+
   /** Every row of every table, as it is in force. */
   rows(): Row[] {
     return readRows(this.#native)
@@ -195,6 +288,11 @@ export class Dataplane {
   /** Memory mode: one datagram (from the VXLAN header on) from another host. */
   injectFromUnderlay(source: Ipv4Address, bytes: Uint8Array, nowNs: bigint): NativeResult {
     return this.#native.injectFromUnderlay(vtepNumber(source), bytes, nowNs)
+  }
+
+  /** Memory mode: what a worker does between frames; it looks at `most` flows. */
+  tick(nowNs: bigint, most = 2 ** 20): readonly NativeOutput[] {
+    return this.#native.tick(nowNs, most)
   }
 
   /** Settles when all that was closed and replaced so far is freed: a TAP that is gone is gone in the kernel. */

@@ -96,6 +96,7 @@ export function networkRows(parts: NetworkParts, view: View): Row[] {
       gatewayMac,
       gateway4: gateway,
       gateway6,
+      services: false,
       ports: [...(here?.ports ?? [])].sort((a, b) => a - b),
       // Nobody knows where a learning peer has endpoints: it gets what is flooded in every subnet.
       vteps: [...new Set([...(here?.vteps ?? []), ...learning])].sort(),

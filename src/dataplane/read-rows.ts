@@ -42,6 +42,7 @@ export function readRows(native: NativeTables): Row[] {
         gatewayMac: bytesToMac(row.gatewayMac),
         gateway4: ipOf(row.gateway4) as Ipv4Address,
         gateway6: ipOf(row.gateway6) === NO_ADDRESS ? null : (ipOf(row.gateway6) as Ipv6Address),
+        services: row.services,
         ports: row.ports,
         vteps: row.vteps.map(vtepOf),
         learning: row.learning.map(vtepOf),
@@ -64,6 +65,25 @@ export function readRows(native: NativeTables): Row[] {
         mac: bytesToMac(mac),
         record,
         to: port === 0 ? vtepOf(vtep) : port,
+      }),
+    ),
+    ...native.serviceRows().map(
+      (row): Row => ({
+        table: 'service',
+        vni: row.vni,
+        vip: ipOf(row.vip),
+        record: row.record,
+        service: row.service,
+        mac: bytesToMac(row.mac),
+        scheduler: row.scheduler,
+        ports: row.ports,
+        backends: row.backends.map(({ record, ip, vni, weight, state }) => ({
+          record,
+          ip: ipOf(ip),
+          vni,
+          weight,
+          state,
+        })),
       }),
     ),
     ...native

@@ -21,6 +21,8 @@ export interface NetworkRow {
   readonly gatewayMac: MacAddress
   readonly gateway4: Ipv4Address
   readonly gateway6: Ipv6Address | null
+  /** The network has VIPs: frames from its endpoints are looked up among them. */
+  readonly services: boolean
   readonly ports: readonly PortId[]
   readonly vteps: readonly Ipv4Address[]
   /** Foreign VTEPs whose endpoints nobody declares: their source MACs are not checked. */
@@ -67,7 +69,51 @@ export interface VtepRow {
   readonly record: RecordNumber
 }
 
-export type Row = NetworkRow | PortRow | FdbRow | NeighbourRow | RouterRow | VtepRow
+/** Round robin, least connections, source hash, Maglev: ipvsadm's names where it has one. */
+export type Scheduler = 'rr' | 'lc' | 'sh' | 'maglev'
+
+/**
+ * healthy: takes new flows. draining: keeps those that it has. dead: takes none, its UDP flows go elsewhere, its TCP flows
+ * wait. lost: as if it were not in the row, its TCP flows are reset.
+ */
+export type BackendState = 'healthy' | 'draining' | 'dead' | 'lost'
+
+/** What a backend may weigh at most; 0: no new flows. */
+export const MOST_WEIGHT = 256
+export const MOST_BACKENDS = 1024
+
+export interface BackendOfService {
+  readonly record: RecordNumber
+  readonly ip: IpAddress
+  /** The subnet that it is in. */
+  readonly vni: number
+  readonly weight: number
+  readonly state: BackendState
+}
+
+/** A VIP. Its neighbour row, which answers ARP and ND, is another row. */
+export interface ServiceRow {
+  readonly table: 'service'
+  /** The subnet that the VIP is in. */
+  readonly vni: number
+  readonly vip: IpAddress
+  readonly record: RecordNumber
+  /** The service's number, 1 to 2^53 - 1: the same after a restart, on each of its networks, for both families. */
+  readonly service: number
+  readonly mac: MacAddress
+  readonly scheduler: Scheduler
+  /** Ports that backends have under another number; all others pass as they are. */
+  readonly ports: readonly {
+    /** 6 or 17. */
+    readonly protocol: number
+    readonly port: number
+    readonly target: number
+  }[]
+  /** In the order in which they take turns. */
+  readonly backends: readonly BackendOfService[]
+}
+
+export type Row = NetworkRow | PortRow | FdbRow | NeighbourRow | RouterRow | VtepRow | ServiceRow
 
 /** The name of a row among all rows: its table and key. */
 export function rowName(row: Row): string {
@@ -84,6 +130,8 @@ export function rowName(row: Row): string {
       return `router/${row.router}`
     case 'vtep':
       return `vtep/${row.vtep}`
+    case 'service':
+      return `service/${row.vni}/${row.vip}`
   }
 }
 
@@ -94,6 +142,7 @@ const TABLE_ORDER: readonly Row['table'][] = [
   'network',
   'neighbour',
   'fdb',
+  'service',
   'port',
 ]
 

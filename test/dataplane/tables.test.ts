@@ -4,7 +4,7 @@ import t from 'tap'
 import { Dataplane } from '../../src/dataplane/binding.ts'
 import { encodePut, encodeRemove } from '../../src/dataplane/batch.ts'
 import { Programmer } from '../../src/dataplane/programmer.ts'
-import type { FdbRow, Row } from '../../src/dataplane/rows.ts'
+import type { BackendState, FdbRow, Row, ServiceRow } from '../../src/dataplane/rows.ts'
 import { networkIdOf } from '../../src/facts/facts-source.ts'
 import { bytesToIpv4, parseIpv4Address } from '../../src/net/ipv4-address.ts'
 import { parseIpv6Address } from '../../src/net/ipv6-address.ts'
@@ -87,8 +87,42 @@ t.test('a batch is understood in both languages', async (t) => {
     router: 2,
     // Not our own.
     vtep: 2,
+    service: 0,
   })
 })
+
+/** Services, which no record makes. */
+function serviceBatch(): Uint8Array {
+  const backend = (ip: string, vni: number, weight: number, state: BackendState) => ({
+    record: 9,
+    ip: ip.includes(':') ? parseIpv6Address(ip) : parseIpv4Address(ip),
+    vni,
+    weight,
+    state,
+  })
+  const row = (vip: string, more: Partial<ServiceRow>): Uint8Array =>
+    encodePut({
+      table: 'service',
+      vni: 4097,
+      vip: vip.includes(':') ? parseIpv6Address(vip) : parseIpv4Address(vip),
+      record: 8,
+      service: 2 ** 40 + 7,
+      mac: parseMacAddress('02:42:0a:00:01:c8'),
+      scheduler: 'rr',
+      ports: [],
+      backends: [],
+      ...more,
+    })
+  return Buffer.concat([
+    row('10.0.1.200', {
+      backends: [backend(b.ip, 4097, 3, 'healthy'), backend(c.ip, 4097, 1, 'draining')],
+      ports: [{ protocol: 6, port: 80, target: 8080 }],
+    }),
+    row('fd57:1::c8', { scheduler: 'lc', backends: [backend(b.ip6, 4097, 256, 'dead')] }),
+    row('10.0.1.201', { scheduler: 'maglev', backends: [backend(b.ip, 4098, 0, 'lost')] }),
+    row('10.0.1.202', { scheduler: 'sh' }),
+  ])
+}
 
 t.test(`malformed batches are refused whole (seed ${SEED})`, async (t) => {
   const random = new Random()
@@ -96,7 +130,7 @@ t.test(`malformed batches are refused whole (seed ${SEED})`, async (t) => {
   t.teardown(() => {
     dataplane.stop()
   })
-  const good = goodBatch()
+  const good = Buffer.concat([goodBatch(), serviceBatch()])
   const shadow = new ShadowTables()
   dataplane.openMemory(1)
   dataplane.openMemory(2)
@@ -116,12 +150,19 @@ t.test(`malformed batches are refused whole (seed ${SEED})`, async (t) => {
     const native = [
       ...dataplane.fdbEntries().map(({ vni, mac, port, vtep }) => `${vni}/${mac} ${port ?? vtep}`),
       ...dataplane.neighbourEntries().map(({ vni, ip, mac }) => `${vni}/${ip} ${mac}`),
+      ...dataplane
+        .serviceEntries()
+        .map(({ vni, vip, backends }) => `${vni}/${vip} ${backends.map(({ ip }) => ip)}`),
     ]
     const expected = [
       ...[...shadow.tables.get('fdb')!].map(
         ([key, row]) => `${key} ${row!['port'] === 0 ? row!['vtep'] : row!['port']}`,
       ),
       ...[...shadow.tables.get('neighbour')!].map(([key, row]) => `${key} ${row!['mac']}`),
+      ...[...shadow.tables.get('service')!].map(([key, row]) => {
+        const backends = row!['backends'] as readonly { ip: string }[]
+        return `${key} ${backends.map(({ ip }) => ip)}`
+      }),
     ]
     const same = native.sort().join('\n') === expected.sort().join('\n')
     return same ? null : `native:\n${native.join('\n')}\nexpected:\n${expected.join('\n')}`
@@ -178,7 +219,7 @@ t.test(`malformed batches are refused whole (seed ${SEED})`, async (t) => {
     ['an unknown operation', Uint8Array.of(3, 6, 4, 0, 0, 0, 1, 2, 3, 4)],
     ['operation 0', Uint8Array.of(0, 6, 4, 0, 0, 0, 1, 2, 3, 4)],
     ['table 0', Uint8Array.of(2, 0, 0, 0, 0, 0)],
-    ['an unknown table', Uint8Array.of(2, 7, 4, 0, 0, 0, 1, 2, 3, 4)],
+    ['an unknown table', Uint8Array.of(2, 8, 4, 0, 0, 0, 1, 2, 3, 4)],
     ['a key cut short', Uint8Array.of(2, 6, 3, 0, 0, 0, 1, 2, 3)],
     ['bytes behind a row', Uint8Array.of(1, 6, 9, 0, 0, 0, 1, 2, 3, 4, 0, 0, 0, 0, 9)],
     ['a row where only a key belongs', Uint8Array.of(2, 6, 8, 0, 0, 0, 1, 2, 3, 4, 0, 0, 0, 0)],
@@ -212,9 +253,10 @@ function removalOf(table: Entry['table'], key: string): Uint8Array {
   switch (table) {
     case 'fdb':
       return encodeRemove({ table, vni: Number(first), mac: parseMacAddress(second) } as Row)
+    case 'service':
     case 'neighbour': {
       const ip = second.includes(':') ? parseIpv6Address(second) : parseIpv4Address(second)
-      return encodeRemove({ table, vni: Number(first), ip } as Row)
+      return encodeRemove({ table, vni: Number(first), ip, vip: ip } as unknown as Row)
     }
     case 'vtep':
       return encodeRemove({ table, vtep: parseIpv4Address(key) } as Row)
@@ -228,7 +270,7 @@ function removalOf(table: Entry['table'], key: string): Uint8Array {
 }
 
 function networkRowWith(ports: number): Uint8Array {
-  const body = Buffer.concat([Buffer.alloc(4 + 4 + 4 + 2 + 6 + 16 + 16), u32(ports)])
+  const body = Buffer.concat([Buffer.alloc(4 + 4 + 4 + 2 + 6 + 16 + 16 + 1), u32(ports)])
   return Buffer.concat([Uint8Array.of(1, 1, body.length, 0, 0, 0), body])
 }
 
@@ -259,6 +301,7 @@ t.test('100,000 rows', async (t) => {
     gatewayMac: parseMacAddress('00:00:00:00:00:00'),
     gateway4: parseIpv4Address('0.0.0.0'),
     gateway6: null,
+    services: false,
     ports: [1, 2],
     vteps: [],
     learning: [],
