@@ -6,6 +6,7 @@ namespace weft {
 
 constexpr char kInvalidArgument[] = "invalid_argument";
 constexpr char kNotFound[] = "not_found";
+constexpr char kAddressInUse[] = "address_in_use";
 constexpr char kInterfaceInUse[] = "interface_in_use";
 constexpr char kNotRunning[] = "not_running";
 constexpr char kAlreadyRunning[] = "already_running";

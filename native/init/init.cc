@@ -373,6 +373,8 @@ void Init::BeginEnding() {
   // interfaces' names again. The kernel takes some ten milliseconds for the last descriptor of one,
   // which a daemon with others to serve had better spend here.
   taps_.CloseAll();
+  dns_.CloseAll();
+  if (target_.is_open()) resolv_conf_.UnmountFor(target_.fd());
   ending_deadline_ms_ = NowMs(CLOCK_MONOTONIC) + kEndingMs;
   for (Client& client : clients_) {
     if (client.state == Client::State::kWatch) TellEnd(&client);

@@ -22,6 +22,7 @@
 #include "output_log.h"
 #include "poller.h"
 #include "request.h"
+#include "resolver.h"
 #include "tap.h"
 
 namespace weft {
@@ -33,6 +34,7 @@ struct InitOptions {
   const char* dir;
   const char* cwd;    // of commands
   int target_pidfd;   // kHold: end when this process ends; -1: hold on
+  pid_t target_pid;   // kHold, with a pidfd
   char* const* argv;  // kRun: the main command
   bool terminal;
 };
@@ -68,6 +70,9 @@ class Init {
   bool TakeExecSpec(Client* client);
   Error Answer(Client* client, const Request& request);
   Error AnswerTap(Client* client, const char* interface);
+  Error AnswerDns(Client* client, DnsProtocol protocol);
+  Error AnswerResolvConf(Client* client);
+  void HandOver(Client* client, int fd);
   Error AnswerLink(Client* client, const Request& request);
   Error AnswerStart(Client* client);
   Error AnswerAttach(Client* client, const Request& request);
@@ -118,6 +123,8 @@ class Init {
   Watched target_;
   ControlSocket control_;
   TapTable taps_;
+  ResolverSockets dns_;
+  ResolvConf resolv_conf_;
   OutputLog log_;
 
   Command main_;

@@ -66,6 +66,10 @@ Error Init::Answer(Client* client, const Request& request) {
       if (Error error = taps_.Drop(request.interface)) return error;
       SendLine(client, "ok");
       return {};
+    case Request::Kind::kDns:
+      return AnswerDns(client, request.dns);
+    case Request::Kind::kResolvConf:
+      return AnswerResolvConf(client);
     case Request::Kind::kLink:
     case Request::Kind::kAddress:
     case Request::Kind::kReaddress:
@@ -110,9 +114,34 @@ Error Init::Answer(Client* client, const Request& request) {
 Error Init::AnswerTap(Client* client, const char* interface) {
   int fd;
   if (Error error = taps_.Get(interface, &fd)) return error;
+  HandOver(client, fd);
+  return {};
+}
+
+// Says ok, with a descriptor.
+void Init::HandOver(Client* client, int fd) {
   // A reply that still waits would be overtaken; no client has a reason to let one wait.
   if (client->stream.waiting() > 0 || !SendDescriptor(client->stream.fd(), fd)) Drop(client);
+}
+
+Error Init::AnswerDns(Client* client, DnsProtocol protocol) {
+  int fd;
+  if (Error error = dns_.Get(protocol, &fd)) return error;
+  HandOver(client, fd);
   return {};
+}
+
+Error Init::AnswerResolvConf(Client* client) {
+  Error error;
+  if (options_.mode == InitOptions::Mode::kRun) {
+    error = resolv_conf_.Mount(dir_fd_);
+  } else if (target_.is_open()) {
+    error = resolv_conf_.MountFor(dir_fd_, target_.fd(), options_.target_pid);
+  } else {
+    error = Error::Of(kUnavailable, "no process is held, whose resolv.conf it could be");
+  }
+  if (!error) SendLine(client, "ok");
+  return error;
 }
 
 Error Init::AnswerLink(Client* client, const Request& request) {

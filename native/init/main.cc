@@ -150,6 +150,7 @@ int RunMode(const Arguments& arguments) {
                     .dir = arguments.dir,
                     .cwd = arguments.cwd == nullptr ? "/" : arguments.cwd,
                     .target_pidfd = -1,
+                    .target_pid = 0,
                     .argv = arguments.command,
                     .terminal = arguments.tty});
 }
@@ -189,6 +190,7 @@ int HoldMode(const Arguments& arguments) {
                     .dir = arguments.dir,
                     .cwd = "/",
                     .target_pidfd = pidfd,
+                    .target_pid = pidfd < 0 ? 0 : ParseNumber(arguments.pid),
                     .argv = nullptr,
                     .terminal = false});
 }

@@ -24,19 +24,20 @@ Error Remount(const char* type, const char* path) {
   return {};
 }
 
+}  // namespace
+
 Error BringLoopbackUp() {
   const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   ifreq request = {};
   memcpy(request.ifr_name, "lo", sizeof("lo"));
   request.ifr_flags = IFF_UP;
+  Error error;
   if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) != 0) {
-    return Error::FromErrno(kInternal, "lo up");
+    error = Error::FromErrno(kInternal, "lo up");
   }
-  close(fd);
-  return {};
+  if (fd >= 0) close(fd);
+  return error;
 }
-
-}  // namespace
 
 Error MakeSandbox(const char* hostname) {
   if (unshare(CLONE_NEWNET | CLONE_NEWNS) != 0) {

@@ -10,6 +10,9 @@ namespace weft {
 // with its own /proc and /sys, lo up, and `hostname`.
 Error MakeSandbox(const char* hostname);
 
+// For 127.0.0.0/8 of the namespace that we are in.
+Error BringLoopbackUp();
+
 // Joins the network namespace at `path`.
 Error JoinNetwork(const char* path);
 

@@ -113,6 +113,12 @@ Error ParseRoute(std::string_view words, Request* request) {
   return Error::Of(kInvalidArgument, "route IFNAME ADDRESS/LENGTH GATEWAY");
 }
 
+Error ParseDns(std::string_view words, Request* request) {
+  request->dns = words == "tcp" ? DnsProtocol::kTcp : DnsProtocol::kUdp;
+  if (words == "udp" || words == "tcp") return {};
+  return Error::Of(kInvalidArgument, "dns udp|tcp");
+}
+
 Error ParseAttach(std::string_view words, Request* request) {
   while (!words.empty()) {
     const std::string_view word = TakeWord(&words);
@@ -135,6 +141,7 @@ struct Verb {
 
 constexpr Verb kVerbs[] = {
     {"tap", Request::Kind::kTap, true},         {"untap", Request::Kind::kUntap, true},
+    {"dns", Request::Kind::kDns, true},         {"resolv-conf", Request::Kind::kResolvConf, false},
     {"link", Request::Kind::kLink, true},       {"up", Request::Kind::kUp, true},
     {"address", Request::Kind::kAddress, true}, {"route", Request::Kind::kRoute, true},
     {"start", Request::Kind::kStart, false},    {"signal", Request::Kind::kSignal, true},
@@ -179,6 +186,8 @@ Error ParseRequest(std::string_view line, Request* request) {
     case Request::Kind::kUntap:
     case Request::Kind::kUp:
       return ParseInterface(line, request);
+    case Request::Kind::kDns:
+      return ParseDns(line, request);
     case Request::Kind::kLink:
       return ParseLink(line, request);
     case Request::Kind::kAddress:
@@ -195,6 +204,7 @@ Error ParseRequest(std::string_view line, Request* request) {
       return Error::Of(kInvalidArgument, "exec takes 1 to %zu bytes", kMaxExecSpecBytes);
     case Request::Kind::kAttach:
       return ParseAttach(line, request);
+    case Request::Kind::kResolvConf:
     case Request::Kind::kStart:
     case Request::Kind::kEnd:
     case Request::Kind::kWatch:

@@ -11,6 +11,7 @@
 #include "command.h"
 #include "error.h"
 #include "link.h"
+#include "resolver.h"
 
 namespace weft {
 
@@ -21,6 +22,8 @@ struct Request {
   enum class Kind : uint8_t {
     kTap,
     kUntap,
+    kDns,
+    kResolvConf,
     kLink,
     kAddress,
     kReaddress,
@@ -35,6 +38,7 @@ struct Request {
     kExec,
   };
   Kind kind;
+  DnsProtocol dns;           // dns
   char interface[IFNAMSIZ];  // tap, untap, link, address, readdress, route, up
   MacAddress mac;            // link
   IpPrefix prefix;           // address, route; readdress: the old one

@@ -25,6 +25,7 @@ import type {
   NetworkInspect,
   NetworkSummary,
 } from './network-types.ts'
+import type { DnsReply, DnsRow } from './dns-types.ts'
 import type { Repaired, Report } from './doctor-types.ts'
 import {
   type AttachmentRequest,
@@ -162,6 +163,17 @@ export class ApiClient {
   }
 
   /** EventLines, one a line. */
+  async dns(network: string | undefined): Promise<DnsRow[]> {
+    const query = network === undefined ? '' : `?${new URLSearchParams({ network }).toString()}`
+    return (await this.get(`/v1/dns${query}`)) as DnsRow[]
+  }
+
+  /** As a sandbox on that network is answered. */
+  async dnsQuery(name: string, network: string, type: string | undefined): Promise<DnsReply> {
+    const query = new URLSearchParams({ name, network, ...(type === undefined ? {} : { type }) })
+    return (await this.get(`/v1/dns/query?${query.toString()}`)) as DnsReply
+  }
+
   events(which: { follow: boolean; sinceMs?: number }): Promise<IncomingMessage> {
     const query = new URLSearchParams({ follow: which.follow ? '1' : '0' })
     if (which.sinceMs !== undefined) query.set('since', String(which.sinceMs))

@@ -21,6 +21,7 @@ import { type ClusterVerbs, registerCluster } from './cluster-routes.ts'
 import { registerEvents } from './event-routes.ts'
 import { FORWARDED_HEADER } from './cluster-types.ts'
 import { registerConnections } from './connection-routes.ts'
+import { type DnsRoutesOptions, dnsCounters, registerDns } from './dns-routes.ts'
 import { registerDoctor } from './doctor-routes.ts'
 import { type OpenApi, forwardRequest, forwardUpgrade, pathFor } from './forward.ts'
 import { type OtherHost, type OtherHosts, type Place, locate, otherHosts } from './locate.ts'
@@ -55,6 +56,7 @@ export interface RoutesOptions {
   readonly cluster: Cluster
   readonly doctor: Doctor
   readonly events: EventRing
+  readonly dns: DnsRoutesOptions['dns']
   readonly verbs: DaemonVerbs
 }
 
@@ -161,6 +163,7 @@ export class Routes {
     registerNetworks(http, this.#options)
     registerDoctor(http, doctor)
     registerEvents(http, events)
+    registerDns(http, this.#options)
     registerTestHooks(http, dataplane)
   }
 
@@ -229,7 +232,7 @@ export class Routes {
       states.filter((state) => wanted.includes(state)).length
     const counters = Object.fromEntries(
       this.#counters()
-        .filter(({ value, kind }) => value > 0 && kind !== 'cluster')
+        .filter(({ value, kind }) => value > 0 && (kind === 'drop' || kind === 'count'))
         .map(({ name, value }) => [name, value]),
     )
     return {
@@ -274,7 +277,7 @@ export class Routes {
       text: CLUSTER_COUNTERS[name.split('_')[0] ?? ''] ?? '',
       value,
     }))
-    return [...ofDataplane, ...ofCluster]
+    return [...ofDataplane, ...ofCluster, ...dnsCounters(this.#options.dns.counters())]
   }
 
   #members(): MemberRow[] {

@@ -16,6 +16,7 @@ const ATTACHMENT = z.strictObject({
     .array(z.string(), `an endpoint has at most ${MAX_ALIASES} aliases`)
     .max(MAX_ALIASES, `an endpoint has at most ${MAX_ALIASES} aliases`)
     .optional(),
+  service: z.string().optional(),
 })
 
 // Bounds: a process's arguments and environment have 128 KB each at least (ARG_MAX's parts); networks are few.

@@ -90,7 +90,7 @@ export interface NetworkRow {
 /** GET /v1/counters */
 export interface CounterRow {
   readonly name: string
-  readonly kind: 'drop' | 'count' | 'cluster'
+  readonly kind: 'drop' | 'count' | 'cluster' | 'dns'
   /** What is counted, for people. */
   readonly text: string
   readonly value: number
@@ -107,6 +107,8 @@ export interface AttachmentRequest {
   readonly aliases?: readonly string[]
   /** The name inside the sandbox; eth0, eth1, ... when left out. */
   readonly interface?: string
+  /** The service whose backend it is. */
+  readonly service?: string
 }
 
 /** POST /v1/sandboxes; the answer is a SandboxInspect. */
@@ -212,6 +214,8 @@ export interface SandboxInspect {
   }
   /** Empty for an attachment. */
   readonly LogPath: string
+  /** What it has to do without, and why. */
+  readonly Warnings: readonly string[]
   /** The name of the host that carries it. */
   readonly Host: string
   readonly NetworkSettings: {

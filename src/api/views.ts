@@ -61,6 +61,7 @@ export function inspectOf(sandbox: Sandbox, host: string, directory: string): Sa
     },
     Config: { Hostname: spec.kind === 'run' ? spec.name : '', Tty: spec.tty, Cmd: spec.argv },
     LogPath: spec.kind === 'run' ? `${directory}/output.log` : '',
+    Warnings: [...sandbox.warnings],
     Host: host,
     NetworkSettings: {
       SandboxKey: state === 'exited' ? '' : netnsPath(spec),

@@ -41,6 +41,7 @@ export function attachmentOptions(command: Command): Command {
     .option('--mac <mac>', 'the MAC address there')
     .option('--interface <ifname>', 'the name inside (default: eth0, eth1, ...)')
     .option('--network-alias <name>', 'a further name on all these networks', collect)
+    .option('--service <name>', 'the service whose backend it is: a name that several may hold')
     .addHelpText(
       'after',
       '\nLong form, for several networks: --network name=NET,ip=IP,ip6=IP6,mac=MAC,interface=IFNAME,alias=NAME',
@@ -95,6 +96,7 @@ export interface AttachmentOptions {
   readonly ip6?: string
   readonly mac?: string
   readonly interface?: string
+  readonly service?: string
 }
 
 /** The keys of docker's long form, `--network name=demo,ip=10.0.1.5`, and ours for them. */
@@ -113,8 +115,9 @@ const LONG_FORM: Readonly<
 /** `--network` with `--ip`, `--ip6`, `--mac` and `--interface`, which speak of the only network; aliases are of all. */
 export function parseAttachments(options: AttachmentOptions): AttachmentRequest[] {
   const { networkAlias = [] } = options
+  const service = options.service === undefined ? {} : { service: options.service }
   const attachments = (options.network ?? [])
-    .map(parseNetworkOption)
+    .map((network) => ({ ...parseNetworkOption(network), ...service }))
     .map((one) =>
       networkAlias.length === 0
         ? one

@@ -10,6 +10,7 @@ import { registerDaemon } from './commands/daemon.ts'
 import { registerDetach } from './commands/detach.ts'
 import { registerDoctor } from './commands/doctor.ts'
 import { registerDown } from './commands/down.ts'
+import { registerDns } from './commands/dns.ts'
 import { registerEvents } from './commands/events.ts'
 import { registerExec } from './commands/exec.ts'
 import { registerFdb } from './commands/fdb.ts'
@@ -112,6 +113,7 @@ export function buildProgram(cli: Cli): Command {
   registerStatus(program, cli)
   registerFdb(program, cli)
   registerNeigh(program, cli)
+  registerDns(program, cli)
   registerEvents(program, cli)
   registerDoctor(program, cli)
   registerVersion(program, cli)

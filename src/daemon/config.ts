@@ -5,6 +5,7 @@ import { hostname } from 'node:os'
 import { resolve } from 'node:path'
 import { parse } from 'yaml'
 import { z } from 'zod'
+import { type Upstream, parseUpstream } from '../dns/upstream.ts'
 import { WeftError, messageOf } from '../errors.ts'
 import { LOG_LEVELS, type LogLevel } from '../log.ts'
 import { parseName } from '../net/name.ts'
@@ -27,6 +28,14 @@ export interface Config {
   /** How often the path MTU to every member is looked for. */
   readonly pathProbeIntervalMs: number
   readonly facts: string | undefined
+  /** Who other names are asked of; undefined: the host's resolvers. */
+  readonly dns: readonly Upstream[] | undefined
+  /** How long our names may be remembered. */
+  readonly dnsTtlSeconds: number
+  /** Where names are answered on the host as well; undefined: nowhere. */
+  readonly dnsListen: Upstream | undefined
+  /** The host's resolvers and search domains. */
+  readonly resolvConf: string
   readonly runDir: string
   readonly stateDir: string
   readonly socket: string
@@ -45,6 +54,10 @@ const SETTINGS = {
   'path-probe-interval-ms': z.coerce.number().int().min(100).max(86_400_000),
   workers: z.coerce.number().int().min(1).max(64),
   facts: z.string(),
+  dns: z.union([z.string(), z.array(z.string())]),
+  'dns-ttl': z.coerce.number().int().min(0).max(86_400),
+  'dns-listen': z.string(),
+  'resolv-conf': z.string(),
   'run-dir': z.string(),
   'state-dir': z.string(),
   socket: z.string(),
@@ -117,6 +130,12 @@ export function loadConfig(flags: Readonly<Record<string, unknown>>): Config {
     workers: settings.workers ?? 1,
     pathProbeIntervalMs: settings['path-probe-interval-ms'] ?? PATH_PROBE_INTERVAL_MS,
     facts: settings.facts === undefined ? undefined : resolve(settings.facts),
+    dns: settings.dns === undefined ? undefined : upstreamsIn(settings.dns),
+    // Names follow endpoints; nobody remembers one that has moved for longer than it takes to tell.
+    dnsTtlSeconds: settings['dns-ttl'] ?? 1,
+    dnsListen:
+      settings['dns-listen'] === undefined ? undefined : parseUpstream(settings['dns-listen']),
+    resolvConf: resolve(settings['resolv-conf'] ?? '/etc/resolv.conf'),
     runDir,
     stateDir: resolve(settings['state-dir'] ?? directories.stateDir),
     socket:
@@ -125,6 +144,12 @@ export function loadConfig(flags: Readonly<Record<string, unknown>>): Config {
     logLevel: settings['log-level'] ?? 'info',
     logFile: settings['log-file'],
   }
+}
+
+/** A list, or a text with commas or spaces between. */
+function upstreamsIn(given: string | readonly string[]): Upstream[] {
+  const words = typeof given === 'string' ? given.split(/[\s,]+/) : given
+  return words.filter((word) => word !== '').map(parseUpstream)
 }
 
 function readConfigFile(path: string, required: boolean): Sources['file'] {

@@ -21,6 +21,8 @@ import { parseCidr } from '../net/cidr.ts'
 import { AddressBook } from '../network/address-book.ts'
 import { Controller } from '../network/controller.ts'
 import { Endpoints } from '../network/endpoints.ts'
+import { SandboxResolvers } from '../network/sandbox-resolvers.ts'
+import { sandboxDirectory } from '../network/sandbox-spec.ts'
 import { Networks } from '../network/networks.ts'
 import type { Netdb } from '../netdb/table.ts'
 import { ENCAPSULATION_BYTES, PathMtus } from '../pmtu/path-mtus.ts'
@@ -34,6 +36,7 @@ import { takeLock } from './lock.ts'
 import { makeDoctor } from './make-doctor.ts'
 import { NetworkFacts, readUsable } from './network-facts.ts'
 import { peersOf } from './peers.ts'
+import { NameService } from './name-service.ts'
 import { openRecords } from './records.ts'
 import { describeSelf, underlayRoutes } from './self-record.ts'
 
@@ -98,6 +101,17 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
       dataplane.apply(batch)
     },
   })
+  const names = new NameService({ ...config, netdb, clock: systemClock, log })
+  undo.push(() => names.close())
+  names.start()
+  const resolvers = new SandboxResolvers({
+    resolver: names.resolver,
+    log,
+    directoryOf: ({ id }) => sandboxDirectory(stateDir, id),
+    search: () => names.search(),
+  })
+  undo.push(() => resolvers.close())
+  names.onSearch = () => void resolvers.rewrite()
   const events = new EventRing(systemClock)
   const tell: Tell = (happening) => {
     events.tell(happening)
@@ -156,6 +170,7 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
     runDir,
     stateDir,
     keep: () => dataplane.underlayDescriptors(),
+    resolvers,
   })
   parts.controller = controller
   undo.push(() => {
@@ -204,6 +219,7 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
       controller,
       factsStatus: () => networkFacts?.status() ?? null,
       cluster,
+      dns: { names: names.names, resolver: names.resolver, counters: () => names.counters() },
       doctor: makeDoctor({
         config,
         underlay,
@@ -235,6 +251,7 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
   // Frames have waited since the last daemon ended: they meet the rows of all hosts that it knew, or are lost to TCP's next attempt.
   programmer.flush()
   dataplane.run()
+  await names.listen()
   await server.listen()
   undo.push(() => server.close())
   log.info(

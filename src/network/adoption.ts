@@ -10,11 +10,13 @@ import { initAlive, killInit, listInits } from '../sandbox/spawn-init.ts'
 import type { Endpoints } from './endpoints.ts'
 import { type Sandbox, newSandbox, whenGone } from './sandbox.ts'
 import type { SandboxSpec } from './sandbox-spec.ts'
+import type { SandboxResolvers } from './sandbox-resolvers.ts'
 import type { SandboxTable } from './sandbox-table.ts'
 
 export interface AdoptionOptions {
   readonly table: SandboxTable
   readonly endpoints: Pick<Endpoints, 'adopt'>
+  readonly resolvers: Pick<SandboxResolvers, 'adopt' | 'end'>
   readonly log: Logger
   readonly runDir: string
   readonly stateDir: string
@@ -44,6 +46,7 @@ async function adopt(spec: SandboxSpec, options: AdoptionOptions): Promise<void>
   const sandbox = newSandbox(spec, spec.kind === 'attach' ? 'attached' : 'running')
   table.add(sandbox)
   if (spec.init === null || !initAlive(spec.init)) {
+    await options.resolvers.end(sandbox)
     await rm(table.socketOf(spec), { force: true })
     await table.noteExit(sandbox)
     sandbox.gone.abort()
@@ -65,7 +68,7 @@ async function adopt(spec: SandboxSpec, options: AdoptionOptions): Promise<void>
 }
 
 async function adoptLiving(sandbox: Sandbox, options: AdoptionOptions): Promise<void> {
-  const { endpoints, log, follow, end } = options
+  const { endpoints, resolvers, log, follow, end } = options
   const { spec } = sandbox
   const client = await follow(sandbox)
   const state = await client.state()
@@ -80,6 +83,7 @@ async function adoptLiving(sandbox: Sandbox, options: AdoptionOptions): Promise<
     sandbox.endpoints.push(await endpoints.adopt(spec.name, endpoint, client))
   }
   sandbox.made = true
+  await resolvers.adopt(sandbox, client)
   sandbox.startedAtMs = spec.createdAtMs
   log.info({ sandbox: spec.name, init: spec.init?.pid }, `sandbox ${spec.name} adopted`)
 }

@@ -167,8 +167,8 @@ export class Connections {
     const { key, value } = await networks.find(attachment.network)
     if (promised.some(({ networkId }) => networkId === key)) throw twiceOn(value.name, name)
     this.#requireApart(name, key, value.name, promised)
-    const { ip, ip6, mac } = attachment
-    const wish = { network: key, name, interface: interfaceName, ip, ip6, mac, aliases }
+    const { ip, ip6, mac, service } = attachment
+    const wish = { network: key, name, interface: interfaceName, ip, ip6, mac, aliases, service }
     taken.add(interfaceName)
     promised.push(await endpoints.promise(wish))
   }

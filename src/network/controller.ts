@@ -9,7 +9,7 @@ import type { Clock } from '../clock.ts'
 import { startProgram } from '../dataplane/binding.ts'
 import type { PortId } from '../dataplane/rows.ts'
 import { WeftError, messageOf } from '../errors.ts'
-import { interfaceNames } from '../linux/interfaces.ts'
+import { interfaceNames, isOwnNamespace } from '../linux/interfaces.ts'
 import type { Logger } from '../log.ts'
 import { parseName } from '../net/name.ts'
 import { weftInit } from '../programs.ts'
@@ -29,6 +29,7 @@ import {
 } from './requests.ts'
 import { type Sandbox, newSandbox, requireClient, whenGone } from './sandbox.ts'
 import type { EndpointSpec } from './sandbox-spec.ts'
+import type { SandboxResolvers } from './sandbox-resolvers.ts'
 import { SandboxTable } from './sandbox-table.ts'
 
 export interface ControllerOptions {
@@ -41,6 +42,7 @@ export interface ControllerOptions {
   readonly stateDir: string
   /** Descriptors that outlive the daemon with its sandboxes: the sockets on the VXLAN port. */
   readonly keep: () => readonly number[]
+  readonly resolvers: SandboxResolvers
 }
 
 /** A sandbox that waits for its first attach stream is removed after this long: its client is gone. */
@@ -224,6 +226,7 @@ export class Controller {
         createdAtMs: clock.wallMs(),
         init: null,
         endpoints: [],
+        dns: null,
       },
       request.kind === 'run' ? 'created' : 'attached',
     )
@@ -235,12 +238,15 @@ export class Controller {
         new Set(taken),
         promised,
       )
+    let names: Promise<void> = Promise.resolve()
     try {
       if (request.kind === 'run') await promise('eth', ['lo'])
       const { pid } = await this.#spawn(sandbox, request)
       // Who is in the namespace can read what is there, without a process for that.
       if (request.kind === 'attach') await promise(prefixFor(pid), interfaceNames(pid))
+      names = this.#serveNames(sandbox, request)
       await this.#connections.open(sandbox, promised)
+      await names
       // Not before: a daemon that is killed now leaves an init that nobody knows of, and the next one ends it.
       sandbox.made = true
       sandbox.spec = { ...sandbox.spec, endpoints: sandbox.endpoints.map(({ spec }) => spec) }
@@ -250,6 +256,7 @@ export class Controller {
       else if (request.kind === 'run') this.#awaitStart(sandbox)
       return sandbox
     } catch (error) {
+      await names
       for (const spec of promised) endpoints.forget(spec)
       if (sandbox.client === null) await this.#table.forget(sandbox)
       else await this.remove(sandbox, { force: true, timeoutMs: 0 })
@@ -289,6 +296,14 @@ export class Controller {
     return init
   }
 
+  /** The host's own resolver is left alone. */
+  async #serveNames(sandbox: Sandbox, request: RunRequest | AttachRequest): Promise<void> {
+    if (sandbox.spec.init !== null && isOwnNamespace(sandbox.spec.init.pid)) return
+    const isNamed = request.kind === 'attach' && 'netns' in request.place
+    const netns = isNamed ? pathOf(request.place) : undefined
+    await this.#options.resolvers.serve(sandbox, requireClient(sandbox), netns)
+  }
+
   /** Connects to init and learns of its end. */
   async #follow(sandbox: Sandbox): Promise<InitClient> {
     const client = new InitClient(this.#table.socketOf(sandbox.spec))
@@ -305,6 +320,7 @@ export class Controller {
     sandbox.client?.close()
     sandbox.client = null
     await this.#connections.detachAll(sandbox)
+    await this.#options.resolvers.end(sandbox)
     await rm(this.#table.socketOf(sandbox.spec), { force: true })
     await this.#table.noteExit(sandbox)
     const { name } = sandbox.spec

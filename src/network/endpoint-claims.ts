@@ -5,6 +5,7 @@
 import { WeftError } from '../errors.ts'
 import type { AddressWish } from '../ipam/address-choice.ts'
 import { collisions } from '../ipam/collisions.ts'
+import { parseName } from '../net/name.ts'
 import { recordName } from '../netdb/record.ts'
 import type { Netdb } from '../netdb/table.ts'
 import type { AddressBook, Addresses } from './address-book.ts'
@@ -17,7 +18,7 @@ export interface EndpointWish extends AddressWish {
   readonly name: string
   readonly interface: string
   readonly aliases?: readonly string[] | undefined
-  readonly service?: string | null | undefined
+  readonly service?: string | undefined
 }
 
 /** An endpoint whose addresses may change. */
@@ -52,6 +53,7 @@ export class EndpointClaims {
    */
   async promise(wish: EndpointWish, mtuOf: (networkId: string) => number): Promise<EndpointSpec> {
     const { networks, book, randomBytes } = this.#options
+    const service = wish.service === undefined ? null : parseName('service', wish.service)
     const network = await networks.find(wish.network)
     const subnets = networks.subnetsOf(network.key).map(({ value }) => value)
     const endpointId = Buffer.from(randomBytes(ID_BYTES)).toString('hex')
@@ -64,7 +66,7 @@ export class EndpointClaims {
       ...specOf(addresses),
       mtuBytes: mtuOf(network.key),
       aliases: [...(wish.aliases ?? [])],
-      service: wish.service ?? null,
+      service,
     }
   }
 

@@ -11,6 +11,8 @@ export interface Attachment {
   readonly interface?: string | undefined
   /** Further names on that network. */
   readonly aliases?: readonly string[] | undefined
+  /** The service whose backend it is. */
+  readonly service?: string | undefined
 }
 
 /** A process in a namespace of its own. */

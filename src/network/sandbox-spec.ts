@@ -46,6 +46,8 @@ const SPEC = z.object({
   /** weft-init, as this machine sees it; the start time tells it from a later process with its PID. */
   init: z.object({ pid: z.number(), startTime: z.string() }).nullable(),
   endpoints: z.array(ENDPOINT),
+  /** Its names are served. `resolvConf`: the file below /etc/netns that was made for that; null: another, or none. */
+  dns: z.object({ resolvConf: z.string().nullable() }).nullable().default(null),
 })
 
 export type EndpointSpec = z.output<typeof ENDPOINT>
@@ -63,6 +65,11 @@ export interface Exit {
   readonly code: number
   readonly startedAtMs: number
   readonly endedAtMs: number
+}
+
+/** Where a sandbox's files are. */
+export function sandboxDirectory(stateDir: string, id: string): string {
+  return join(stateDir, 'sandboxes', id)
 }
 
 /** One directory a sandbox below `root`, named by its id. */

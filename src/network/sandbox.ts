@@ -25,6 +25,8 @@ export interface Sandbox {
   client: InitClient | null
   endpoints: OpenEndpoint[]
   startedAtMs: number | null
+  /** What it has to do without, for people. */
+  readonly warnings: string[]
   /** The command's process id inside the sandbox. */
   innerPid: number | null
   exit: Exit | null
@@ -51,6 +53,7 @@ export function newSandbox(spec: SandboxSpec, state: SandboxState): Sandbox {
     client: null,
     endpoints: [],
     startedAtMs: null,
+    warnings: [],
     innerPid: null,
     exit: null,
     startDeadline: null,

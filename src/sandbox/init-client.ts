@@ -111,16 +111,26 @@ export class InitClient {
   }
 
   /** The descriptor of the TAP called `name`, made if there is none. The caller owns it. */
-  async tap(name: string, receiveDescriptor: ReceiveDescriptor): Promise<number> {
-    let answer: { fd: number; reply: string }
-    try {
-      answer = await receiveDescriptor(this.#path, `tap ${name}\n`)
-    } catch (cause) {
-      throw this.#gone(cause)
-    }
-    parseReply(answer.reply.trimEnd())
-    if (answer.fd < 0) throw new WeftError('internal', `${this.#path}: no descriptor for ${name}`)
-    return answer.fd
+  tap(name: string, receiveDescriptor: ReceiveDescriptor): Promise<number> {
+    return this.#descriptor(`tap ${name}`, receiveDescriptor)
+  }
+
+  /**
+   * The sandbox's socket on 127.0.0.11:53. The caller owns the descriptor.
+   *
+   * @throws WeftError address_in_use
+   */
+  dnsSocket(protocol: 'udp' | 'tcp', receiveDescriptor: ReceiveDescriptor): Promise<number> {
+    return this.#descriptor(`dns ${protocol}`, receiveDescriptor)
+  }
+
+  /**
+   * Has the sandbox, or the process that is held, see DIR/resolv.conf as its own.
+   *
+   * @throws WeftError not_found, unavailable when its mounts are not its own
+   */
+  async mountResolvConf(): Promise<void> {
+    await this.request('resolv-conf')
   }
 
   /**
@@ -254,6 +264,23 @@ export class InitClient {
       socket.destroy()
       throw error
     }
+  }
+
+  async #descriptor(request: string, receiveDescriptor: ReceiveDescriptor): Promise<number> {
+    let answer: { fd: number; reply: string }
+    try {
+      answer = await receiveDescriptor(this.#path, `${request}\n`)
+    } catch (cause) {
+      throw this.#gone(cause)
+    }
+    parseReply(answer.reply.trimEnd())
+    if (answer.fd < 0) {
+      throw new WeftError(
+        'internal',
+        `${this.#path}: no descriptor came with the answer to '${request}'`,
+      )
+    }
+    return answer.fd
   }
 
   #readLine(socket: Socket): Promise<string> {

@@ -1,7 +1,7 @@
 // weft daemon: becomes the per-host process.
 
 import { type Command, Option } from 'commander'
-import { integer } from '../options.ts'
+import { collect, integer } from '../options.ts'
 
 const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
 
@@ -21,6 +21,21 @@ export function registerDaemon(program: Command): void {
     )
     .option('--workers <n>', 'packet threads (default: 1)', integer(1, 64))
     .option('--facts <file>', 'members, networks and endpoints from a file (docs/facts.md)')
+    .option(
+      '--dns <address>',
+      "who other names are asked of (default: the host's resolvers)",
+      collect,
+    )
+    .option(
+      '--dns-ttl <seconds>',
+      'how long our names may be remembered (default: 1)',
+      integer(0, 86_400),
+    )
+    .option('--dns-listen <ip[:port]>', 'answer names on the host as well (default: nowhere)')
+    .option(
+      '--resolv-conf <file>',
+      "the host's resolvers and search domains (default: /etc/resolv.conf)",
+    )
     .option(
       '--run-dir <dir>',
       "socket, lock, run files (default: this namespace's below /run/weft)",

@@ -66,6 +66,7 @@ export function formatStatus(
     ),
     counterTable('COUNTER', counters, 'count'),
     counterTable('DROPPED', counters, 'drop'),
+    counterTable('NAMES', counters, 'dns'),
     counterTable('CLUSTER', counters, 'cluster'),
   ]
   return parts.filter((part) => part !== '').join('\n')
