@@ -6,7 +6,7 @@ import { WeftError } from '../errors.ts'
 import type { AddressWish } from '../ipam/address-choice.ts'
 import { collisions } from '../ipam/collisions.ts'
 import { parseName } from '../net/name.ts'
-import { recordName } from '../netdb/record.ts'
+import { type Written, recordName } from '../netdb/record.ts'
 import type { Netdb } from '../netdb/table.ts'
 import type { AddressBook, Addresses } from './address-book.ts'
 import type { Networks } from './networks.ts'
@@ -78,10 +78,8 @@ export class EndpointClaims {
   /** The record says so from now on. */
   put(name: string, spec: EndpointSpec): void {
     const { netdb, book } = this.#options
-    const { id, networkId: network, vni, mac, ip, ip6, aliases, service, supersedes } = spec
-    const names = { name, aliases, service }
-    netdb.put('endpoint', id, { network, vni, ...names, mac, ip, ip6, supersedes })
-    book.forget(id)
+    netdb.put('endpoint', spec.id, endpointValue(name, spec))
+    book.forget(spec.id)
   }
 
   /**
@@ -149,6 +147,12 @@ export class EndpointClaims {
   #recordOf({ id }: EndpointSpec): string {
     return recordName({ kind: 'endpoint', key: id, owner: this.#options.netdb.self })
   }
+}
+
+/** What the record of an endpoint says. */
+export function endpointValue(name: string, spec: EndpointSpec): Written<'endpoint'> {
+  const { networkId: network, vni, mac, ip, ip6, aliases, service, supersedes } = spec
+  return { network, vni, name, aliases, service, mac, ip, ip6, supersedes }
 }
 
 /** The part of a spec that comes from its addresses. */

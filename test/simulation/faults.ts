@@ -13,7 +13,7 @@ import { LAN } from './simulated-network.ts'
 export const MAX_HOSTS = 25
 const HOUR_MS = 3_600_000
 
-interface Fault {
+export interface Fault {
   readonly name: string
   /** How often it is drawn, compared with the others. */
   readonly weight: number
@@ -23,18 +23,26 @@ interface Fault {
 export class Faults {
   readonly cluster: Cluster
   readonly random: Random
+  readonly #kinds: readonly Fault[]
+  readonly #totalWeight: number
   #ended = false
   #serial = 0
 
-  constructor(cluster: Cluster, random: Random) {
+  constructor(
+    cluster: Cluster,
+    random: Random,
+    kinds: readonly Fault[] = [...WRITES, ...TROUBLES],
+  ) {
     this.cluster = cluster
     this.random = random
+    this.#kinds = kinds
+    this.#totalWeight = kinds.reduce((sum, { weight }) => sum + weight, 0)
   }
 
   /** One of those below; nothing happens when there is nobody to whom it can. */
   happen(): void {
-    let at = this.random.below(TOTAL_WEIGHT)
-    const fault = FAULTS.find(({ weight }) => (at -= weight) < 0)
+    let at = this.random.below(this.#totalWeight)
+    const fault = this.#kinds.find(({ weight }) => (at -= weight) < 0)
     fault?.happen(this)
   }
 
@@ -86,7 +94,8 @@ export function endpointOf(number: number): Endpoint {
   }
 }
 
-const FAULTS: readonly Fault[] = [
+/** Records that anybody may hold, whatever they say. */
+const WRITES: readonly Fault[] = [
   {
     name: 'an endpoint is attached',
     weight: 30,
@@ -127,6 +136,10 @@ const FAULTS: readonly Fault[] = [
         }
       }),
   },
+]
+
+/** What goes wrong with hosts and networks. */
+export const TROUBLES: readonly Fault[] = [
   {
     name: 'a host pauses',
     weight: 8,
@@ -232,8 +245,6 @@ const FAULTS: readonly Fault[] = [
       }, true),
   },
 ]
-
-const TOTAL_WEIGHT = FAULTS.reduce((sum, { weight }) => sum + weight, 0)
 
 /** Joins by way of all who ever ran: it, or whoever sits before it, remembers them and not who runs. */
 function start(faults: Faults, host: SimulatedHost): void {

@@ -35,10 +35,13 @@ export async function inParallel<R>(
   return results
 }
 
-/** In a worker thread: does each piece of work that comes, and gives true. */
+/** In a worker thread: does each piece of work that comes, at once or in a promise, and gives true. */
 export function serve(work: (piece: unknown) => unknown): boolean {
   if (isMainThread || parentPort === null) return false
   const port = parentPort
-  port.on('message', (piece: unknown) => port.postMessage(work(piece)))
+  port.on('message', (piece: unknown) => {
+    // An error ends the thread, which its owner hears of, also when it comes late.
+    void Promise.resolve(work(piece)).then((result) => port.postMessage(result))
+  })
   return true
 }

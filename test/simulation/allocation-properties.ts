@@ -1,0 +1,170 @@
+// What must hold of networks and addresses: of each write, and of everything once the hosts agree.
+//
+// Told apart from src/ipam/collisions.ts on purpose: here nobody asks who keeps what, only whether something has two owners.
+
+import { cidrContains, cidrsOverlap, formatCidr } from '../../src/net/cidr.ts'
+import type {
+  EncodedRecord,
+  EndpointValue,
+  LiveRecord,
+  NetdbRecord,
+  SubnetValue,
+} from '../../src/netdb/record.ts'
+import type { Netdb } from '../../src/netdb/table.ts'
+import type { AllocatingHost } from './allocation-host.ts'
+
+type EndpointRecord = LiveRecord<'endpoint'>
+type SubnetRecord = LiveRecord<'subnet'>
+
+/** What one host has written itself: to keep something is no claim. */
+export class Claimed {
+  readonly #endpoints = new Map<string, EndpointValue>()
+  readonly #subnets = new Map<string, SubnetValue>()
+  /** VNIs of subnets that others have written: who removes one, and finds it in use, puts it back as it was. */
+  readonly #others = new Map<string, number>()
+
+  hear({ kind, key, version, value }: NetdbRecord, self: string): void {
+    if (kind !== 'subnet' || value === null || version.writer === self) return
+    this.#others.set(key, value.vni)
+  }
+
+  /** A host claims nothing that it knows to be held, by whomever. What is wrong with the write; null: nothing. */
+  fault({ record }: EncodedRecord, netdb: Netdb): string | null {
+    if (record === null || record.value === null) return null
+    if (record.kind === 'endpoint') return this.#endpointFault(record as EndpointRecord, netdb)
+    if (record.kind === 'subnet') return this.#subnetFault(record as SubnetRecord, netdb)
+    return null
+  }
+
+  #endpointFault({ key, value }: EndpointRecord, netdb: Netdb): string | null {
+    const before = this.#endpoints.get(key)
+    this.#endpoints.set(key, value)
+    if (before !== undefined && sameAddresses(before, value)) return null
+    const holder = [...netdb.list('endpoint'), ...netdb.listHidden('endpoint')].find(
+      (other) =>
+        other.key !== key &&
+        shareAddress(other.value, value) &&
+        !value.supersedes.includes(`endpoint/${other.key}@${other.owner}`),
+    )
+    if (holder === undefined) return null
+    return `claims ${value.ip} for ${value.name}, which it knows to be of ${holder.value.name}`
+  }
+
+  #subnetFault({ key, value }: SubnetRecord, netdb: Netdb): string | null {
+    const before = this.#subnets.get(key)
+    this.#subnets.set(key, value)
+    const others = netdb.list('subnet').filter((other) => other.key !== key)
+    const claimsVni = before?.vni !== value.vni && this.#others.get(key) !== value.vni
+    const sameVni = others.find((other) => claimsVni && other.value.vni === value.vni)
+    if (sameVni !== undefined) {
+      return `claims VNI ${value.vni} for ${key}, which it knows to be of ${sameVni.key}`
+    }
+    if (before !== undefined || this.#others.has(key)) return null
+    const overlapping = others.find((other) => overlap(other.value, value))
+    if (overlapping === undefined) return null
+    return `claims ${key}, which it knows to overlap ${overlapping.key}`
+  }
+}
+
+/** Once all agree: what has two owners, but for addresses of a network that has no other left. null: nothing. */
+export function doublyOwned(host: AllocatingHost): string | null {
+  const { netdb } = host.host.life
+  const networks = new Map(netdb.list('network').map((network) => [network.key, network]))
+  const subnets = netdb.list('subnet').filter(({ value }) => networks.has(value.network))
+  const endpoints = netdb.list('endpoint').filter(({ value }) => networks.has(value.network))
+
+  const byVni = new Map<number, string>()
+  for (const { key, value } of subnets) {
+    const other = byVni.get(value.vni)
+    if (other !== undefined) return `VNI ${value.vni} is of ${other} and of ${key}`
+    byVni.set(value.vni, key)
+  }
+  const holders = new Map<string, EndpointRecord>()
+  for (const endpoint of endpoints) {
+    const { network, name, vni, ip } = endpoint.value
+    const subnet = subnets.find(
+      ({ value }) => value.network === network && cidrContains(value.cidr, ip),
+    )
+    if (subnet === undefined) return `${name} has ${ip}, which is in no subnet of its network`
+    if (subnet.value.vni !== vni) return `${name} is on VNI ${vni}, its subnet ${subnet.value.vni}`
+    for (const address of addressesOf(endpoint.value)) {
+      const other = holders.get(address)
+      if (other === undefined) holders.set(address, endpoint)
+      else if (!isFull(netdb, network)) {
+        return `${address} is of ${other.value.name} (${other.key.slice(0, 8)}) and of ${name} (${endpoint.key.slice(0, 8)})`
+      }
+    }
+  }
+  return null
+}
+
+/** No endpoint that runs lacks its record, and none has other addresses than its record says. */
+export function lostEndpoint(allocating: AllocatingHost): string | null {
+  const { host } = allocating
+  const { netdb } = host.life
+  for (const { name, spec } of allocating.sandboxes()) {
+    const record = netdb
+      .list('endpoint')
+      .find(({ key, owner }) => key === spec.id && owner === host.id)
+    if (record === undefined) return `${name} runs on ${host.name} without a record`
+    const { ip, mac, vni } = record.value
+    if (ip !== spec.ip || mac !== spec.mac || vni !== spec.vni) {
+      return `${name} on ${host.name} has ${spec.ip} (VNI ${spec.vni}), its record ${ip} (VNI ${vni})`
+    }
+  }
+  return null
+}
+
+/** Pairs of networks that overlap, which a partition may leave: told, not repaired. */
+export function overlaps({ host }: AllocatingHost): string[] {
+  const subnets = host.life.netdb.list('subnet')
+  return subnets.flatMap((one, index) =>
+    subnets
+      .slice(index + 1)
+      .filter((other) => overlap(one.value, other.value))
+      .map((other) => `${formatCidr(one.value.cidr)} ${formatCidr(other.value.cidr)}`),
+  )
+}
+
+/** Endpoints of networks that were removed in another half. */
+export function orphans({ host }: AllocatingHost): string[] {
+  const { netdb } = host.life
+  const networks = new Set(netdb.list('network').map(({ key }) => key))
+  return netdb
+    .list('endpoint')
+    .filter(({ value }) => !networks.has(value.network))
+    .map(({ value }) => value.name)
+}
+
+/** Whether no address is free, absent holders counted. */
+export function isFull(netdb: Netdb, network: string): boolean {
+  const room = netdb
+    .list('subnet')
+    .filter(({ value }) => value.network === network)
+    // Neither the first, the last, nor the gateway's.
+    .reduce((sum, { value }) => sum + 2 ** (32 - value.cidr.prefixLength) - 3, 0)
+  const held = [...netdb.list('endpoint'), ...netdb.listHidden('endpoint')]
+    .filter(({ value }) => value.network === network)
+    .map(({ value }) => value.ip)
+  return new Set(held).size >= room
+}
+
+function addressesOf({ network, ip, ip6, mac }: EndpointValue): string[] {
+  return [ip, mac, ...(ip6 === null ? [] : [ip6])].map((address) => `${network} ${address}`)
+}
+
+function sameAddresses(a: EndpointValue, b: EndpointValue): boolean {
+  return addressesOf(a).join() === addressesOf(b).join()
+}
+
+function shareAddress(a: EndpointValue, b: EndpointValue): boolean {
+  const all = new Set(addressesOf(a))
+  return addressesOf(b).some((address) => all.has(address))
+}
+
+function overlap(a: SubnetValue, b: SubnetValue): boolean {
+  const [ranges, others] = [a, b].map(({ cidr, cidr6 }) =>
+    cidr6 === null ? [cidr] : [cidr, cidr6],
+  ) as [SubnetValue['cidr'][], SubnetValue['cidr'][]]
+  return ranges.some((one) => others.some((other) => cidrsOverlap(one, other)))
+}
