@@ -45,7 +45,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   // Endpoints and sandboxes of this host: where kernel, data plane and records are brought together.
   network: ['dataplane', 'dns', 'events', 'facts', 'ipam', 'linux', 'net', 'netdb', 'sandbox'],
   // Looks at what the others have made, and changes nothing but rows that are wrong. How hosts are asked is handed in.
-  doctor: ['cluster', 'dataplane', 'gossip', 'linux', 'net', 'netdb', 'pmtu', 'sandbox'],
+  doctor: ['cluster', 'dataplane', 'gossip', 'ipam', 'linux', 'net', 'netdb', 'pmtu', 'sandbox'],
   // Requests → verbs of network and reads of the tables. Its client half needs only its own types.
   api: [
     'cluster',

@@ -164,7 +164,7 @@ export class Routes {
     registerDoctor(http, doctor)
     registerEvents(http, events)
     registerDns(http, this.#options)
-    registerTestHooks(http, dataplane)
+    registerTestHooks(http, dataplane, netdb)
   }
 
   /** The stream that an upgrade request asks for: of an init here, or of another host's daemon. */

@@ -168,6 +168,8 @@ export interface SandboxSummary {
   /** Of the command, as the host sees it; 0 when there is none. */
   readonly pid: number
   readonly exitCode: number | null
+  /** Why weft ended it; null when it ended by itself, or by a user. */
+  readonly stopReason: string | null
   readonly createdAt: string
   readonly startedAt: string | null
   readonly finishedAt: string | null
@@ -203,6 +205,8 @@ export interface SandboxInspect {
     readonly Running: boolean
     readonly Pid: number
     readonly ExitCode: number
+    /** Why weft ended it; empty when it ended by itself, or by a user. */
+    readonly Error: string
     /** docker's zero time, 0001-01-01T00:00:00Z, when it has not happened. */
     readonly StartedAt: string
     readonly FinishedAt: string

@@ -24,6 +24,7 @@ import { Endpoints } from '../network/endpoints.ts'
 import { SandboxResolvers } from '../network/sandbox-resolvers.ts'
 import { sandboxDirectory } from '../network/sandbox-spec.ts'
 import { Networks } from '../network/networks.ts'
+import { Repair } from '../network/repair.ts'
 import type { Netdb } from '../netdb/table.ts'
 import { ENCAPSULATION_BYTES, PathMtus } from '../pmtu/path-mtus.ts'
 import { listInits } from '../sandbox/spawn-init.ts'
@@ -199,6 +200,18 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
       if (happening !== null) tell(happening)
     }),
   )
+  const repair = new Repair({
+    netdb,
+    networks,
+    endpoints,
+    controller,
+    clock: systemClock,
+    tell,
+    log,
+  })
+  undo.push(() => {
+    repair.close()
+  })
   networkFacts?.follow()
   undo.push(() => networkFacts?.close())
 

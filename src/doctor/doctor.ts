@@ -12,7 +12,7 @@ import type { Ipv4Address } from '../net/ipv4-address.ts'
 import type { Netdb } from '../netdb/table.ts'
 import { findPathMtu } from '../pmtu/search.ts'
 import { type ClockSample, judgeClock } from './clock-offset.ts'
-import { judgeDuplicates } from './duplicates.ts'
+import { judgeDuplicates, servesTwice } from './duplicates.ts'
 import { type Finding, type Report, fine, reportOf } from './finding.ts'
 import { type LeftoverPlaces, type Owned, findLeftovers } from './leftovers.ts'
 import { judgePathMtu } from './path-mtu.ts'
@@ -49,6 +49,8 @@ const MORE_PROBES = 20
 const GREETINGS = 3
 /** For datagrams to arrive and be counted: the longest way, a busy worker. */
 const ARRIVAL_MS = 400
+/** Collisions are made good within 2 s of a partition's end. */
+const REPAIR_MS = 3_000
 /** Hosts that are looked at at the same time. */
 const AT_ONCE = 8
 
@@ -77,6 +79,7 @@ export class Doctor {
         findLeftovers(places, owned),
         ...Array.from({ length: AT_ONCE }, worker),
       ])
+      await this.#awaitRepair()
       const bySubject = ofPeers.flat().sort((a, b) => (a.subject < b.subject ? -1 : 1))
       return reportOf(host, [...this.#tables(), ...judgeDuplicates(netdb), ...left, ...bySubject])
     } finally {
@@ -110,6 +113,13 @@ export class Doctor {
   }
 
   // --- the checks ---
+
+  /** What collides since a moment ago is being made good by whose host that is; what stays is a finding. */
+  async #awaitRepair(): Promise<void> {
+    const { netdb, clock } = this.#options
+    const untilMs = clock.nowMs() + REPAIR_MS
+    while (servesTwice(netdb) && clock.nowMs() < untilMs) await this.#wait()
+  }
 
   #tables(): Finding[] {
     const { programmer, dataplane } = this.#options

@@ -1,5 +1,6 @@
 // Duplicates: an address or a MAC that two endpoints of one network claim. Pure.
 
+import { collisions } from '../ipam/collisions.ts'
 import type { LiveRecord } from '../netdb/record.ts'
 import type { Netdb } from '../netdb/table.ts'
 import { type Finding, fine } from './finding.ts'
@@ -49,8 +50,17 @@ function finding(name: string, holders: readonly Holder[], netdb: View): Finding
     subject: name,
     verdict: served > 1 ? 'fail' : 'warn',
     found: `is claimed by ${who.join(' and ')}`,
-    advice: `only ${who[0] ?? ''} is reached; end the other with weft rm and run it again with another --ip`,
+    advice:
+      served > 1
+        ? `only ${who[0] ?? ''} is reached; the other's host should have given it another address: see weft events there, or end it with weft rm`
+        : `nothing now: a host that comes back gives its own another address, or ends what asked for this one`,
   }
+}
+
+/** Whether two that are served claim one thing: their hosts are about to tell them apart, or cannot. */
+export function servesTwice(netdb: Pick<Netdb, 'list'>): boolean {
+  const endpoints = netdb.list('endpoint')
+  return collisions({ networks: [], subnets: [], endpoints, present: [] }).length > 0
 }
 
 function claimsOf({ value }: LiveRecord<'endpoint'>, netdb: View): string[] {

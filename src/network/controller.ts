@@ -14,6 +14,7 @@ import type { Logger } from '../log.ts'
 import { parseName } from '../net/name.ts'
 import { weftInit } from '../programs.ts'
 import { InitClient, type InitStream, type WindowSize } from '../sandbox/init-client.ts'
+import { appendLog } from '../sandbox/output-log.ts'
 import { type InitProcess, killInit, spawnInit } from '../sandbox/spawn-init.ts'
 import { adoptAll } from './adoption.ts'
 import { Connections, prefixFor } from './connections.ts'
@@ -47,6 +48,15 @@ export interface ControllerOptions {
 
 /** A sandbox that waits for its first attach stream is removed after this long: its client is gone. */
 const START_PATIENCE_MS = 10_000
+
+/** Docker's default for stop. */
+const STOP_GRACE_MS = 10_000
+
+/** How long a command may take to end by itself. */
+interface Grace {
+  readonly force: boolean
+  readonly timeoutMs: number
+}
 
 export class Controller {
   readonly #options: ControllerOptions
@@ -145,10 +155,20 @@ export class Controller {
   }
 
   /** Ends a sandbox, gently unless `force`, and forgets it. */
-  async remove(
-    sandbox: Sandbox,
-    { force, timeoutMs }: { force: boolean; timeoutMs: number },
-  ): Promise<void> {
+  async remove(sandbox: Sandbox, how: Grace): Promise<void> {
+    await this.#end(sandbox, how)
+    await this.#table.forget(sandbox)
+  }
+
+  /** Ends a sandbox that cannot go on, and remembers why; its addresses are free at once. */
+  async stop(sandbox: Sandbox, reason: string): Promise<void> {
+    sandbox.spec = { ...sandbox.spec, stopReason: reason }
+    await this.#table.note(sandbox)
+    await this.#connections.detachAll(sandbox)
+    await this.#end(sandbox, { force: false, timeoutMs: STOP_GRACE_MS })
+  }
+
+  async #end(sandbox: Sandbox, { force, timeoutMs }: Grace): Promise<void> {
     const { client, state } = sandbox
     const noted = sandbox.made ? sandbox.spec.endpoints : sandbox.endpoints.map(({ spec }) => spec)
     if (client !== null) {
@@ -168,7 +188,6 @@ export class Controller {
       await whenGone(sandbox)
       await this.#options.endpoints.known(noted)
     }
-    await this.#table.forget(sandbox)
   }
 
   /** Ends every sandbox at once. */
@@ -227,6 +246,7 @@ export class Controller {
         init: null,
         endpoints: [],
         dns: null,
+        stopReason: null,
       },
       request.kind === 'run' ? 'created' : 'attached',
     )
@@ -315,7 +335,7 @@ export class Controller {
   }
 
   async #onGone(sandbox: Sandbox): Promise<void> {
-    const { log } = this.#options
+    const { log, clock } = this.#options
     sandbox.startDeadline?.cancel()
     sandbox.client?.close()
     sandbox.client = null
@@ -323,7 +343,10 @@ export class Controller {
     await this.#options.resolvers.end(sandbox)
     await rm(this.#table.socketOf(sandbox.spec), { force: true })
     await this.#table.noteExit(sandbox)
-    const { name } = sandbox.spec
+    const { name, stopReason } = sandbox.spec
+    // Init is gone, so nobody else writes there; who follows the log still reads it.
+    if (stopReason !== null)
+      await appendLog(this.directoryOf(sandbox), `weft: ended: ${stopReason}\n`, clock.wallMs())
     log.info({ sandbox: name, code: sandbox.exit?.code ?? null }, `sandbox ${name} ended`)
     if (sandbox.spec.kind === 'attach') await this.#table.forget(sandbox)
     await this.#table.forgetOldest()

@@ -5,8 +5,9 @@
 import { WeftError } from '../errors.ts'
 import type { AddressWish } from '../ipam/address-choice.ts'
 import { collisions } from '../ipam/collisions.ts'
+import { cidrContains } from '../net/cidr.ts'
 import { parseName } from '../net/name.ts'
-import { type Written, recordName } from '../netdb/record.ts'
+import { type SubnetValue, type Written, recordName } from '../netdb/record.ts'
 import type { Netdb } from '../netdb/table.ts'
 import type { AddressBook, Addresses } from './address-book.ts'
 import type { Networks } from './networks.ts'
@@ -67,6 +68,7 @@ export class EndpointClaims {
       mtuBytes: mtuOf(network.key),
       aliases: [...(wish.aliases ?? [])],
       service,
+      formerly: null,
     }
   }
 
@@ -112,15 +114,14 @@ export class EndpointClaims {
     await this.#options.acknowledge(endpoints.map((spec) => this.#recordOf(spec)))
   }
 
-  /** Gives it other addresses of its network, and its record. */
+  /**
+   * Gives one that is in use other addresses, and its record. It stays on its subnet, where its routes begin.
+   *
+   * @throws WeftError no_address, not_found, unavailable
+   */
   move(name: string, endpoint: Claimant): void {
-    const { networks, book } = this.#options
-    const { spec } = endpoint
-    const network = networks.findHere(spec.networkId)
-    const subnets = networks.subnetsOf(network.key).map(({ value }) => value)
-    const addresses = book.promise({ endpointId: spec.id, name, network, subnets, wish: {} })
-    endpoint.spec = { ...spec, ...specOf(addresses) }
-    this.put(name, endpoint.spec)
+    const { ip } = endpoint.spec
+    this.#giveOthers(name, endpoint, ({ cidr }) => cidrContains(cidr, ip))
   }
 
   #move(name: string, endpoint: Claimant): void {
@@ -131,7 +132,18 @@ export class EndpointClaims {
         `address ${ip} of network ${network} was taken by another host at the same moment; choose another`,
       )
     }
-    this.move(name, endpoint)
+    this.#giveOthers(name, endpoint, () => true)
+  }
+
+  #giveOthers(name: string, endpoint: Claimant, isRight: (subnet: SubnetValue) => boolean): void {
+    const { networks, book } = this.#options
+    const { spec } = endpoint
+    const network = networks.findHere(spec.networkId)
+    const subnets = networks.subnetsOf(network.key).map(({ value }) => value)
+    const among = subnets.filter(isRight)
+    const question = { endpointId: spec.id, name, network, subnets: among, wish: {} }
+    endpoint.spec = { ...spec, ...specOf(book.promise(question)) }
+    this.put(name, endpoint.spec)
   }
 
   /** Whether another claim to its addresses stands before its own. */

@@ -3,6 +3,7 @@
 //   promise: addresses (endpoint-claims.ts); open: TAP from init → record in netdb → rows (flush) → port opened
 //   settle:  the other hosts know; another address if one of them was faster
 //   set up:  MAC, addresses, routes, up
+//   move:    of one that is up: other addresses → record → the other hosts know → interface
 //   detach:  record removed → rows gone (flush) → port closed
 //
 // The record is in force before the port is open, so the first frame already meets the tables.
@@ -12,6 +13,8 @@ import type { Dataplane } from '../dataplane/binding.ts'
 import { receiveDescriptor } from '../dataplane/binding.ts'
 import type { Programmer } from '../dataplane/programmer.ts'
 import type { PortId } from '../dataplane/rows.ts'
+import { linkLocalOf } from '../net/mac-address.ts'
+import type { Vni } from '../net/vni.ts'
 import type { Netdb } from '../netdb/table.ts'
 import type { InitClient } from '../sandbox/init-client.ts'
 import type { AddressBook } from './address-book.ts'
@@ -64,7 +67,7 @@ export class Endpoints {
     const { programmer, dataplane } = this.#options
     const descriptor = await client.tap(spec.interface, receiveDescriptor)
     const port = ++this.#lastPort
-    const endpoint = { spec, port }
+    const endpoint = { spec, port, isUp: false }
     this.#byPort.set(port, endpoint)
     programmer.setPort(spec.id, port)
     this.#claims.put(name, spec)
@@ -92,7 +95,8 @@ export class Endpoints {
   }
 
   /** Gives the interface its addresses and routes, and brings it up. */
-  async setUp({ spec }: OpenEndpoint, client: InitClient): Promise<void> {
+  async setUp(endpoint: OpenEndpoint, client: InitClient): Promise<void> {
+    const { spec } = endpoint
     await client.setUpLink({
       interface: spec.interface,
       mac: spec.mac,
@@ -100,11 +104,54 @@ export class Endpoints {
       addresses: addressesOf(spec),
       routes: routesOf(spec, this.#options.networks),
     })
+    endpoint.isUp = true
   }
 
   /** Takes over an interface that an earlier daemon made: it is up and has its addresses. */
-  adopt(name: string, spec: EndpointSpec, client: InitClient): Promise<OpenEndpoint> {
-    return this.open(name, spec, client)
+  async adopt(name: string, spec: EndpointSpec, client: InitClient): Promise<OpenEndpoint> {
+    const endpoint = await this.open(name, spec, client)
+    endpoint.isUp = true
+    return endpoint
+  }
+
+  /**
+   * Gives an endpoint that is up other addresses of its subnet: the other hosts know when it returns, and changeInterface() is due.
+   *
+   * @throws WeftError no_address, not_found, unavailable
+   */
+  async move(name: string, endpoint: OpenEndpoint): Promise<void> {
+    const { spec } = endpoint
+    const { mac, ip, ip6 } = spec
+    this.#claims.move(name, endpoint)
+    endpoint.spec = { ...endpoint.spec, formerly: spec.formerly ?? { mac, ip, ip6 } }
+    this.#options.programmer.flush()
+    await this.known([endpoint.spec])
+  }
+
+  /** Has the interface of one that moved have its addresses, and its neighbours know; its routes stay. */
+  async changeInterface(endpoint: OpenEndpoint, client: InitClient): Promise<void> {
+    const { spec } = endpoint
+    const { formerly, interface: name, mac, mtuBytes, prefixLength, prefixLength6 } = spec
+    if (formerly === null) return
+    const addresses = [
+      { from: `${formerly.ip}/${prefixLength}`, to: `${spec.ip}/${prefixLength}` },
+      // The kernel made it of the MAC when the interface came up, and does not follow.
+      { from: `${linkLocalOf(formerly.mac)}/64`, to: `${linkLocalOf(mac)}/64` },
+    ]
+    if (formerly.ip6 !== null && spec.ip6 !== null && prefixLength6 !== null) {
+      const [from, to] = [formerly.ip6, spec.ip6].map((ip6) => `${ip6}/${prefixLength6}`)
+      addresses.push({ from: from ?? '', to: to ?? '' })
+    }
+    await client.changeLink({ interface: name, mac, mtuBytes, addresses })
+    // Moved again meanwhile: then that is to be done.
+    if (endpoint.spec.ip === spec.ip) endpoint.spec = { ...endpoint.spec, formerly: null }
+  }
+
+  /** Its subnet has another VNI by now. */
+  follow(name: string, endpoint: OpenEndpoint, vni: Vni): void {
+    endpoint.spec = { ...endpoint.spec, vni }
+    this.#claims.put(name, endpoint.spec)
+    this.#options.programmer.flush()
   }
 
   /**

@@ -2,7 +2,7 @@
 
 import type { Logger } from '../log.ts'
 import { messageOf } from '../errors.ts'
-import { formatCidr } from '../net/cidr.ts'
+import { cidrContains, formatCidr } from '../net/cidr.ts'
 import type { Networks } from './networks.ts'
 import type { Sandbox } from './sandbox.ts'
 import type { EndpointSpec } from './sandbox-spec.ts'
@@ -66,7 +66,7 @@ export function routesOf(
 ): { to: string; via: string }[] {
   const routes: { to: string; via: string }[] = []
   for (const { value } of networks.subnetsOf(spec.networkId)) {
-    if (value.vni === spec.vni) continue
+    if (cidrContains(value.cidr, spec.ip)) continue
     routes.push({ to: formatCidr(value.cidr), via: spec.gateway })
     if (value.cidr6 !== null && spec.ip6 !== null && spec.gateway6 !== null) {
       routes.push({ to: formatCidr(value.cidr6), via: spec.gateway6 })

@@ -33,6 +33,15 @@ const ENDPOINT = z.object({
   supersedes: z.array(z.string()).default([]),
   /** By the user or the facts file: no other addresses will do. */
   asked: z.boolean().default(true),
+  /** What its interface had when it was given these addresses, until it has them: a daemon that ends in between leaves it to the next. */
+  formerly: z
+    .object({
+      mac: written<MacAddress>(),
+      ip: written<Ipv4Address>(),
+      ip6: written<Ipv6Address>().nullable(),
+    })
+    .nullable()
+    .default(null),
 })
 
 const SPEC = z.object({
@@ -48,6 +57,8 @@ const SPEC = z.object({
   endpoints: z.array(ENDPOINT),
   /** Its names are served. `resolvConf`: the file below /etc/netns that was made for that; null: another, or none. */
   dns: z.object({ resolvConf: z.string().nullable() }).nullable().default(null),
+  /** Why weft ended it; null: it ended by itself, or by a user. */
+  stopReason: z.string().nullable().default(null),
 })
 
 export type EndpointSpec = z.output<typeof ENDPOINT>

@@ -16,6 +16,8 @@ export interface OpenEndpoint {
   /** Changes when the endpoint is given other addresses or another MTU; noteEndpoints() writes it down. */
   spec: EndpointSpec
   readonly port: PortId
+  /** Its interface is up: what it has now is what others may know it by. */
+  isUp: boolean
 }
 
 export interface Sandbox {

@@ -5,7 +5,7 @@
 //
 // Readers give records as they are on disk: that is also what the API's logs request answers with.
 
-import { type FileHandle, open, stat } from 'node:fs/promises'
+import { type FileHandle, appendFile, open, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type RecordLayout, RecordSplitter } from './record-splitter.ts'
@@ -40,6 +40,18 @@ export class LogDecoder {
       bytes: record.subarray(HEADER_BYTES),
     }))
   }
+}
+
+/** Writes a line to the end of the log in `dir`, as of stderr, if there is one. Not while its init lives: that writes there. */
+export async function appendLog(dir: string, text: string, wallMs: number): Promise<void> {
+  const bytes = Buffer.from(text)
+  const header = Buffer.alloc(HEADER_BYTES)
+  header.writeUInt8(2, 0)
+  header.writeUInt32BE(bytes.length, LAYOUT.lengthAt)
+  header.writeBigUInt64BE(BigInt(Math.round(wallMs)) * 1_000_000n, 8)
+  const file = join(dir, 'output.log')
+  const there = await stat(file).catch(() => null)
+  if (there !== null) await appendFile(file, Buffer.concat([header, bytes]))
 }
 
 const NEWLINE = 0x0a

@@ -77,6 +77,7 @@ const RUNNING: SandboxSummary = {
   host: 'h1',
   pid: 4711,
   exitCode: null,
+  stopReason: null,
   createdAt: '2026-11-20T10:00:00.000Z',
   startedAt: '2026-11-20T10:00:00.000Z',
   finishedAt: null,

@@ -2,7 +2,7 @@
 
 import t from 'tap'
 import { judgeClock } from '../../src/doctor/clock-offset.ts'
-import { judgeDuplicates } from '../../src/doctor/duplicates.ts'
+import { judgeDuplicates, servesTwice } from '../../src/doctor/duplicates.ts'
 import { reportOf } from '../../src/doctor/finding.ts'
 import { judgePathMtu } from '../../src/doctor/path-mtu.ts'
 import { judgeConnection, judgeDatagrams } from '../../src/doctor/ports.ts'
@@ -151,10 +151,16 @@ t.test(
         advice: /only a on h2 is reached/,
       },
     ])
+    t.ok(servesTwice(netdb))
     netdb.setPresent('h2', false)
     t.match(judgeDuplicates(netdb), [
-      { verdict: 'warn', found: 'is claimed by c on h3 and a on h2 (not up)' },
+      {
+        verdict: 'warn',
+        found: 'is claimed by c on h3 and a on h2 (not up)',
+        advice: /a host that comes back/,
+      },
     ])
+    t.notOk(servesTwice(netdb), 'nobody is to be told apart now')
   },
 )
 

@@ -2,6 +2,7 @@
 //
 // Told apart from src/ipam/collisions.ts on purpose: here nobody asks who keeps what, only whether something has two owners.
 
+import type { Ipv4Address } from '../../src/net/ipv4-address.ts'
 import { cidrContains, cidrsOverlap, formatCidr } from '../../src/net/cidr.ts'
 import type {
   EncodedRecord,
@@ -90,7 +91,7 @@ export function doublyOwned(host: AllocatingHost): string | null {
     for (const address of addressesOf(endpoint.value)) {
       const other = holders.get(address)
       if (other === undefined) holders.set(address, endpoint)
-      else if (!isFull(netdb, network)) {
+      else if (!isFull(netdb, network, ip)) {
         return `${address} is of ${other.value.name} (${other.key.slice(0, 8)}) and of ${name} (${endpoint.key.slice(0, 8)})`
       }
     }
@@ -136,17 +137,18 @@ export function orphans({ host }: AllocatingHost): string[] {
     .map(({ value }) => value.name)
 }
 
-/** Whether no address is free, absent holders counted. */
-export function isFull(netdb: Netdb, network: string): boolean {
-  const room = netdb
+/** Whether no address is free for who is at this one and has to move, which he does on his subnet; absent holders counted. */
+export function isFull(netdb: Netdb, network: string, ip: Ipv4Address): boolean {
+  const subnet = netdb
     .list('subnet')
-    .filter(({ value }) => value.network === network)
-    // Neither the first, the last, nor the gateway's.
-    .reduce((sum, { value }) => sum + 2 ** (32 - value.cidr.prefixLength) - 3, 0)
+    .find(({ value }) => value.network === network && cidrContains(value.cidr, ip))
+  if (subnet === undefined) return true
+  const { cidr } = subnet.value
   const held = [...netdb.list('endpoint'), ...netdb.listHidden('endpoint')]
-    .filter(({ value }) => value.network === network)
+    .filter(({ value }) => value.network === network && cidrContains(cidr, value.ip))
     .map(({ value }) => value.ip)
-  return new Set(held).size >= room
+  // Neither the first, the last, nor the gateway's.
+  return new Set(held).size >= 2 ** (32 - cidr.prefixLength) - 3
 }
 
 function addressesOf({ network, ip, ip6, mac }: EndpointValue): string[] {

@@ -259,7 +259,9 @@ class AllocationScenario {
     if (action.kind !== 'readdress') return false
     const { netdb } = host.life
     const { network } = action.finding
-    return isFull(netdb, network) || !netdb.list('network').some(({ key }) => key === network)
+    const record = netdb.get('endpoint', action.endpoint, host.id)
+    if (record === undefined || isFull(netdb, network, record.value.ip)) return true
+    return !netdb.list('network').some(({ key }) => key === network)
   }
 
   /** What some user wants of some host. */

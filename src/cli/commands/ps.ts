@@ -106,7 +106,8 @@ export function statusOf(row: SandboxSummary, nowMs: number): string {
       return `Attached ${humanDuration(sinceMs(row.createdAt, nowMs))}`
     case 'exited': {
       const ago = humanDuration(sinceMs(row.finishedAt ?? row.createdAt, nowMs))
-      return `Exited (${row.exitCode ?? '?'}) ${ago} ago`
+      const why = row.stopReason === null ? '' : `: ${row.stopReason}`
+      return `Exited (${row.exitCode ?? '?'}) ${ago} ago${why}`
     }
   }
 }
