@@ -25,6 +25,9 @@ const PASSED_ON: readonly string[] = [
   'WEFT_LOG_LEVEL',
   'WEFT_TEST_HOOKS',
   'WEFT_PATH_PROBE_INTERVAL_MS',
+  // What is outside of the lab: the machine's resolvers may not be reached from inside.
+  'WEFT_DNS',
+  'WEFT_RESOLV_CONF',
 ]
 
 /** A daemon's: what the lab decides is not to be changed by variables of the one who typed. */
