@@ -1,0 +1,193 @@
+// Names under load: dnsperf asks in a sandbox, alone and while endpoints come and go; dnsmasq serves the same names beside it.
+//
+// WEFT_SOAK_SECONDS sets how long each part takes, WEFT_SOAK_SANDBOXES how many there are for the memory of one (0: not measured).
+//
+// Runs alone: answers are timed.
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Test } from 'tap'
+import { listenTcp } from '../../src/dns/tcp-listener.ts'
+import { type Listener, listenUdp } from '../../src/dns/udp-listener.ts'
+import { eventually } from '../fixtures/commands.ts'
+import { DnsWorld } from '../fixtures/dns.ts'
+import { inLab, type Lab, type Sandbox } from '../fixtures/lab.ts'
+
+const SOAK = process.env['WEFT_SOAK_SECONDS']
+const SECONDS = Number(SOAK ?? 1)
+const SANDBOXES = Number(process.env['WEFT_SOAK_SANDBOXES'] ?? 0)
+/** As many as a lab of some size has. */
+const NAMES = 10
+const QPS = 2_000
+const CHURN_PER_S = 20
+
+interface Figures {
+  readonly qps: number
+  readonly lost: number
+  readonly wrong: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+}
+
+inLab('names under load', 2, async (t, lab) => {
+  const directory = mkdtempSync(join(tmpdir(), 'weft-names-'))
+  t.teardown(() => {
+    rmSync(directory, { recursive: true, force: true })
+  })
+  await lab.weftOk('h1', 'network', 'create', 'blue')
+  const sandboxes: Sandbox[] = []
+  for (let count = 0; count < NAMES; count++) {
+    sandboxes.push(await lab.sandbox(count % 4 === 3 ? 'h2' : 'h1', 'blue', `s${count}`))
+  }
+  const [asker] = sandboxes as [Sandbox]
+  const questions = join(directory, 'questions')
+  writeFileSync(questions, sandboxes.map(({ name }) => `${name} A\n`).join(''))
+
+  const other = asker.start([
+    'dnsmasq',
+    '--keep-in-foreground',
+    '--conf-file=/dev/null',
+    '--no-resolv',
+    '--no-hosts',
+    '--user=root',
+    '--pid-file=',
+    '--listen-address=127.0.0.1',
+    '--bind-interfaces',
+    '--port=5353',
+    '--local-ttl=1',
+    ...sandboxes.map(({ name, ip }) => `--host-record=${name},${ip}`),
+  ])
+  await eventually(async () => (await asker.ok('ss', '-lnu')).includes('127.0.0.1:5353'))
+  const weft = ['-s', '127.0.0.11', '-p', '53']
+  const dnsmasq = ['-s', '127.0.0.1', '-p', '5353']
+
+  const alone = await dnsperf(asker, questions, [...weft, '-Q', String(QPS)])
+  report(t, `weft at ${QPS} qps`, alone)
+  report(
+    t,
+    `dnsmasq at ${QPS} qps`,
+    await dnsperf(asker, questions, [...dnsmasq, '-Q', String(QPS)]),
+  )
+  const churn = churning(lab)
+  const beside = await dnsperf(asker, questions, [...weft, '-Q', String(QPS)])
+  const came = await churn.stop()
+  report(
+    t,
+    `weft at ${QPS} qps, ${(came / beside.seconds).toFixed(0)} endpoints a second come and go`,
+    beside,
+  )
+  for (const figures of [alone, beside]) {
+    t.equal(figures.lost, 0)
+    t.equal(figures.wrong, 0)
+  }
+  const peaks = { weft: 0, dnsmasq: 0 }
+  for (const [who, where] of [
+    ['weft', weft],
+    ['dnsmasq', dnsmasq],
+    ['dnsmasq', dnsmasq],
+    ['weft', weft],
+  ] as const) {
+    const peak = await dnsperf(asker, questions, where)
+    peaks[who] = Math.max(peaks[who], peak.qps)
+    report(t, `${who}, as fast as it goes`, peak)
+  }
+  const ratio = peaks.weft / peaks.dnsmasq
+  t.comment(`ratio of the peaks: ${ratio.toFixed(2)}`)
+  // A second on a busy machine says nothing about rates.
+  if (SOAK !== undefined) t.ok(ratio >= 0.5, `${ratio.toFixed(2)} of dnsmasq's rate`)
+  await other.stop('SIGTERM')
+  if (SANDBOXES > 0) await memory(t)
+})
+
+async function dnsperf(
+  asker: Sandbox,
+  questions: string,
+  where: readonly string[],
+): Promise<Figures & { readonly seconds: number }> {
+  const argv = ['dnsperf', ...where, '-d', questions, '-l', String(SECONDS), '-t', '2', '-v']
+  const { stdout } = await asker.run(argv, { timeoutMs: (SECONDS + 20) * 1_000 })
+  const number = (pattern: RegExp): number => Number(pattern.exec(stdout)?.[1] ?? NaN)
+  const times: number[] = []
+  let wrong = 0
+  for (const [, rcode, seconds] of stdout.matchAll(/^> (\S+) \S+ \S+ ([\d.]+)$/gm)) {
+    if (rcode !== 'NOERROR') wrong++
+    times.push(Number(seconds) * 1_000)
+  }
+  times.sort((a, b) => a - b)
+  const at = (share: number): number => times[Math.floor(times.length * share)] ?? NaN
+  return {
+    qps: number(/Queries per second:\s+([\d.]+)/),
+    lost: number(/Queries lost:\s+(\d+)/),
+    seconds: number(/Run time \(s\):\s+([\d.]+)/),
+    wrong,
+    p50Ms: at(0.5),
+    p99Ms: at(0.99),
+  }
+}
+
+function report(t: Test, what: string, { qps, lost, p50Ms, p99Ms }: Figures): void {
+  t.comment(
+    `${what}: ${qps.toFixed(0)} qps, p50 ${p50Ms.toFixed(2)} ms, p99 ${p99Ms.toFixed(2)} ms, ${lost} lost`,
+  )
+}
+
+/** Endpoints that come and go on the other host, and so as records on this one; ends with how many came. */
+function churning(lab: Lab): { stop(): Promise<number> } {
+  const ending = new AbortController()
+  let came = 0
+  const client = lab.client('h2')
+  const done = (async () => {
+    const begunMs = performance.now()
+    const goings: Promise<void>[] = []
+    while (!ending.signal.aborted) {
+      const name = `churn${came++}`
+      goings.push(
+        client
+          .createSandbox({
+            kind: 'run',
+            name,
+            attachments: [{ network: 'blue' }],
+            argv: ['sleep', 'infinity'],
+            env: {},
+            tty: false,
+            detach: true,
+          })
+          .then(() => client.removeSandbox(name, { force: true, graceMs: 0 })),
+      )
+      await sleep(Math.max(1, begunMs + (came * 1_000) / CHURN_PER_S - performance.now()))
+    }
+    await Promise.all(goings)
+  })()
+  return {
+    stop: async () => {
+      ending.abort()
+      await done
+      return came
+    },
+  }
+}
+
+/** What sockets at 127.0.0.11 cost the process that serves them, by sandbox. */
+async function memory(t: Test): Promise<void> {
+  const world = new DnsWorld()
+  const resident = (): number => {
+    global.gc?.()
+    return process.memoryUsage().rss / 1024
+  }
+  const listeners: Listener[] = []
+  const open = async (count: number): Promise<void> => {
+    for (let index = 0; index < count; index++) {
+      const asker = world.asker('blue')
+      listeners.push(await listenUdp({ address: '127.0.0.1', port: 0 }, world.resolver, asker))
+      listeners.push(await listenTcp({ address: '127.0.0.1', port: 0 }, world.resolver, asker))
+    }
+  }
+  await open(20)
+  const beforeKb = resident()
+  await open(SANDBOXES)
+  const eachKb = (resident() - beforeKb) / SANDBOXES
+  t.comment(`${SANDBOXES} sandboxes: ${eachKb.toFixed(1)} kB of the daemon for the names of each`)
+  await Promise.all(listeners.map((listener) => listener.close()))
+}
