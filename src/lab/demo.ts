@@ -79,6 +79,7 @@ class Demo {
     await this.#cluster()
     await this.#startProcesses()
     await this.#pingAllPairs()
+    await this.#names()
     await this.#mtu()
     await this.#path()
     await this.#throughput()
@@ -136,6 +137,14 @@ class Demo {
     const near = results.every(({ ping }) => ping?.ttl === 64)
     this.#verdict(lossless, `${results.length} pairs, ${lossless ? '0% loss' : 'with loss'}`)
     this.#verdict(near, 'ttl 64: hosts of one network are neighbours, whatever lies between')
+  }
+
+  async #names(): Promise<void> {
+    this.#heading('They know each other by name: a resolver at 127.0.0.11 in each sandbox')
+    const { host, argv, result } = await this.#keep(1, ['getent', 'ahostsv4', 'c2'])
+    if (this.#missing(result, 'getent')) return
+    this.#show(host, argv, result)
+    this.#verdict(result.stdout.startsWith(`${addressOf(2)} `), `c2 is ${addressOf(2)}`)
   }
 
   async #mtu(): Promise<void> {
