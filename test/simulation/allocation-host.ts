@@ -7,29 +7,34 @@ import { statusOf } from '../../src/cluster/status.ts'
 import { peersOf } from '../../src/daemon/peers.ts'
 import { WeftError } from '../../src/errors.ts'
 import { isPresent } from '../../src/gossip/member.ts'
-import { type RepairAction, type RepairPlan, planRepair } from '../../src/ipam/repair-plan.ts'
+import { type RepairPlan, planRepair } from '../../src/ipam/repair-plan.ts'
+import type { Clock } from '../../src/clock.ts'
+import type { Logger } from '../../src/log.ts'
 import { AddressBook } from '../../src/network/address-book.ts'
 import { EndpointClaims, endpointValue } from '../../src/network/endpoint-claims.ts'
 import { Networks, type NetworkWish } from '../../src/network/networks.ts'
-import type { EndpointSpec } from '../../src/network/sandbox-spec.ts'
+import { Repair } from '../../src/network/repair.ts'
+import { type OpenEndpoint, type Sandbox, newSandbox } from '../../src/network/sandbox.ts'
+import type { EndpointSpec, SandboxSpec } from '../../src/network/sandbox-spec.ts'
+import type { InitClient } from '../../src/sandbox/init-client.ts'
 import type { Random } from '../fixtures/random.ts'
 import { member } from '../fixtures/records.ts'
 import type { Life, SimulatedHost } from './simulated-host.ts'
 
-/** An endpoint that is in use; it outlives the daemon, not the machine. */
-export interface Sandbox {
+/** An endpoint that is in use, as it is written down. */
+export interface Noted {
   readonly name: string
-  spec: EndpointSpec
+  readonly spec: EndpointSpec
 }
 
 interface Daemon {
   readonly life: Life
   readonly networks: Networks
   readonly claims: EndpointClaims
+  /** Of one endpoint each, by its id. */
+  readonly sandboxes: Map<string, Sandbox>
   /** Requests that have not been answered. */
   pending: number
-  /** A look at collisions is due. */
-  looking: boolean
 }
 
 export interface AllocationWorld {
@@ -51,8 +56,8 @@ export interface AllocationCounts {
   stop: number
   renumber: number
   follow: number
-  /** Repairs that had to wait: no address was free, or the host had not heard its cluster yet. */
-  postponed: number
+  /** Repairs that failed, and were told: no address was free. */
+  failed: number
 }
 
 export const NO_COUNTS: AllocationCounts = {
@@ -63,19 +68,14 @@ export const NO_COUNTS: AllocationCounts = {
   stop: 0,
   renumber: 0,
   follow: 0,
-  postponed: 0,
+  failed: 0,
 }
 
 const ACKNOWLEDGE_MS = 200
-/** From news to the look at what collides; news come in crowds. */
-const LOOK_SOON_MS = 200
-/** Besides: who acts may have changed, or an address have become free. */
-const LOOK_ANYWAY_MS = 2_000
-
 export class AllocatingHost {
   readonly host: SimulatedHost
-  /** By the endpoint's id. */
-  readonly #sandboxes = new Map<string, Sandbox>()
+  /** By the endpoint's id: what is on disk, and outlives the daemon as the sandbox does; not the machine. */
+  readonly #noted = new Map<string, Noted>()
   readonly #world: AllocationWorld
   #daemon: Daemon | undefined
 
@@ -94,8 +94,8 @@ export class AllocatingHost {
     return this.#ofNow().networks
   }
 
-  sandboxes(): Sandbox[] {
-    return [...this.#sandboxes.values()].filter(({ spec }) => this.host.endpoints.has(spec.id))
+  sandboxes(): Noted[] {
+    return [...this.#noted.values()].filter(({ spec }) => this.host.endpoints.has(spec.id))
   }
 
   /** A daemon starts: its table is still empty. */
@@ -103,9 +103,9 @@ export class AllocatingHost {
     const { host } = this
     const { life } = host
     const { netdb, clock } = life
-    for (const id of this.#sandboxes.keys()) {
+    for (const id of this.#noted.keys()) {
       // The machine was off, or the host has left.
-      if (!host.endpoints.has(id)) this.#sandboxes.delete(id)
+      if (!host.endpoints.has(id)) this.#noted.delete(id)
     }
     const peers = peersOf(this.#clusterOf(life), clock, true)
     const randomBytes = (size: number): Uint8Array => this.#world.random.bytes(size)
@@ -127,14 +127,12 @@ export class AllocatingHost {
     })
     const { acknowledge } = peers
     const claims = new EndpointClaims({ netdb, networks, book, randomBytes, acknowledge })
-    const daemon: Daemon = { life, networks, claims, pending: 0, looking: false }
+    const adopted = this.sandboxes().map((noted) => [noted.spec.id, sandboxOf(noted)] as const)
+    const daemon: Daemon = { life, networks, claims, sandboxes: new Map(adopted), pending: 0 }
     this.#daemon = daemon
-    netdb.watch(() => {
-      this.#lookSoon(daemon)
-    })
     clock.setTimeout(() => {
       netdb.put('member', host.id, { ...member(1), name: host.name, vtep: host.address.ip })
-      this.#lookAnyway(daemon)
+      this.#repair(daemon)
     }, 0)
   }
 
@@ -166,30 +164,31 @@ export class AllocatingHost {
   attach(name: string, network: string, ip?: string): void {
     this.#request(
       `attach ${name} to ${network}${ip === undefined ? '' : ` as ${ip}`}`,
-      async ({ life, claims }) => {
+      async ({ life, claims, sandboxes }) => {
         const spec = await claims.promise({ network, name, interface: 'eth0', ip }, () => 1450)
-        const sandbox: Sandbox = { name, spec }
+        const endpoint = { spec }
         try {
           claims.put(name, spec)
-          await claims.settle(name, [sandbox], () => undefined)
+          await claims.settle(name, [endpoint], () => undefined)
         } catch (error) {
           life.netdb.remove('endpoint', spec.id)
           throw error
         } finally {
           claims.forget(spec)
         }
-        this.#keep(sandbox)
+        const noted = { name, spec: endpoint.spec }
+        sandboxes.set(spec.id, sandboxOf(noted))
+        this.#note(noted)
         this.#world.counts.endpoints++
-        return `has ${sandbox.spec.ip}, ${spec.id.slice(0, 8)}`
+        return `has ${endpoint.spec.ip}, ${spec.id.slice(0, 8)}`
       },
     )
   }
 
-  detach({ name, spec }: Sandbox): void {
-    this.#request(`detach ${name} (${spec.ip})`, async ({ life, claims }) => {
-      this.#sandboxes.delete(spec.id)
-      this.host.endpoints.delete(spec.id)
-      life.netdb.remove('endpoint', spec.id)
+  detach({ name, spec }: Noted): void {
+    this.#request(`detach ${name} (${spec.ip})`, async (daemon) => {
+      const { claims } = daemon
+      this.#end(daemon, spec.id)
       await claims.known([spec])
       return 'detached'
     })
@@ -200,71 +199,89 @@ export class AllocatingHost {
   /** What collides by what this host knows, and what it has to do about it. */
   plan(): RepairPlan {
     const { life, networks } = this.#ofNow()
-    const { netdb, gossip } = life
-    const members = gossip.members().filter(({ state }) => isPresent(state))
+    const { netdb } = life
+    const present = netdb.list('member').map(({ key }) => key)
     return planRepair({
       self: this.host.id,
       networks: netdb.list('network'),
       subnets: netdb.list('subnet'),
       endpoints: [...netdb.list('endpoint'), ...netdb.listHidden('endpoint')],
-      present: [...new Set([this.host.id, ...members.map(({ id }) => id)])],
+      present: [...new Set([this.host.id, ...present])],
       contenders: networks.contenders(),
-      asked: (endpoint) => this.#sandboxes.get(endpoint)?.spec.asked ?? false,
+      asked: (endpoint) => this.#noted.get(endpoint)?.spec.asked ?? false,
     })
   }
 
-  #look(daemon: Daemon): void {
-    if (daemon.life !== this.#life()) return
-    for (const action of this.plan().actions) {
-      try {
-        this.#carryOut(daemon, action)
-      } catch (error) {
-        if (!(error instanceof WeftError)) throw error
-        this.#world.counts.postponed++
-        this.#world.note(this.host, `cannot ${wordsOf(action)}: ${error.message}`)
-      }
-    }
+  /** As a daemon has it, but for interfaces. */
+  #repair(daemon: Daemon): void {
+    const { counts } = this.#world
+    const { life, networks, claims, sandboxes } = daemon
+    const { netdb, clock } = life
+    new Repair({
+      netdb,
+      networks,
+      clock: this.#waking(clock),
+      endpoints: {
+        move: async (name, endpoint) => {
+          const { mac, ip, ip6 } = endpoint.spec
+          const formerly = endpoint.spec.formerly ?? { mac, ip, ip6 }
+          claims.move(name, endpoint)
+          endpoint.spec = { ...endpoint.spec, formerly }
+          counts.readdress++
+          await claims.known([endpoint.spec])
+        },
+        changeInterface: async (endpoint) => {
+          endpoint.spec = { ...endpoint.spec, formerly: null }
+        },
+        follow: (name, endpoint, vni) => {
+          endpoint.spec = { ...endpoint.spec, vni }
+          claims.put(name, endpoint.spec)
+          counts.follow++
+        },
+      },
+      controller: {
+        list: () => [...sandboxes.values()],
+        noteEndpoints: async ({ spec: { name }, endpoints }) => {
+          for (const { spec } of endpoints) if (sandboxes.has(spec.id)) this.#note({ name, spec })
+        },
+        stop: async ({ endpoints }) => {
+          counts.stop++
+          for (const { spec } of endpoints) this.#end(daemon, spec.id)
+        },
+      },
+      tell: ({ text }) => {
+        this.#world.note(this.host, `tells: ${text}`)
+      },
+      log: this.#log(),
+    })
   }
 
-  #carryOut({ life, claims }: Daemon, action: RepairAction): void {
+  /** What a repair says: of what it has done, and of what failed. */
+  #log(): Logger {
     const { counts, note } = this.#world
-    if (action.kind === 'renumber') {
-      life.netdb.put('subnet', action.subnet, action.value)
-    } else {
-      // What is still settling moves by itself.
-      const sandbox = this.#sandboxes.get(action.endpoint)
-      if (sandbox === undefined) return
-      if (action.kind === 'readdress') {
-        claims.move(sandbox.name, sandbox)
-        this.#keep(sandbox)
-      } else if (action.kind === 'follow') {
-        sandbox.spec = { ...sandbox.spec, vni: action.vni }
-        claims.put(sandbox.name, sandbox.spec)
-        this.#keep(sandbox)
-      } else {
-        this.#sandboxes.delete(action.endpoint)
-        this.host.endpoints.delete(action.endpoint)
-        life.netdb.remove('endpoint', action.endpoint)
-      }
+    const log = {
+      warn: (fields: object, text: string) => {
+        if ('subnet' in fields) counts.renumber++
+        if (!('event' in fields)) note(this.host, text)
+      },
+      error: () => {
+        counts.failed++
+      },
     }
-    counts[action.kind]++
-    note(this.host, wordsOf(action))
+    return log as unknown as Logger
   }
 
-  #lookSoon(daemon: Daemon): void {
-    if (daemon.looking) return
-    daemon.looking = true
-    daemon.life.clock.setTimeout(() => {
-      daemon.looking = false
-      this.#look(daemon)
-    }, LOOK_SOON_MS)
-  }
-
-  #lookAnyway(daemon: Daemon): void {
-    this.#lookSoon(daemon)
-    daemon.life.clock.setTimeout(() => {
-      this.#lookAnyway(daemon)
-    }, LOOK_ANYWAY_MS)
+  /** A clock that has what waits for a timer go on before time does. */
+  #waking(clock: Clock): Clock {
+    return {
+      nowMs: () => clock.nowMs(),
+      wallMs: () => clock.wallMs(),
+      setTimeout: (callback, delayMs) =>
+        clock.setTimeout(() => {
+          this.#world.wake()
+          callback()
+        }, delayMs),
+    }
   }
 
   // --- the daemon ---
@@ -290,11 +307,18 @@ export class AllocatingHost {
     )
   }
 
-  /** The sandbox has these addresses now; the next daemon will find it. */
-  #keep(sandbox: Sandbox): void {
-    const { name, spec } = sandbox
-    this.#sandboxes.set(spec.id, sandbox)
+  /** Writes down what an endpoint has; the next daemon will find it. */
+  #note(noted: Noted): void {
+    const { name, spec } = noted
+    this.#noted.set(spec.id, noted)
     this.host.endpoints.set(spec.id, endpointValue(name, spec))
+  }
+
+  #end({ life, sandboxes }: Daemon, endpoint: string): void {
+    sandboxes.delete(endpoint)
+    this.#noted.delete(endpoint)
+    this.host.endpoints.delete(endpoint)
+    life.netdb.remove('endpoint', endpoint)
   }
 
   /** As src/cluster has it: acknowledged by those who are present, or not within 200 ms. */
@@ -342,15 +366,25 @@ export class AllocatingHost {
   }
 }
 
-function wordsOf(action: RepairAction): string {
-  switch (action.kind) {
-    case 'renumber':
-      return `renumber subnet ${action.subnet} to vni ${action.value.vni}`
-    case 'follow':
-      return `follow to vni ${action.vni} with endpoint ${action.endpoint.slice(0, 8)}`
-    default: {
-      const { address, keeps } = action.finding
-      return `${action.kind} endpoint ${action.endpoint.slice(0, 8)}, ${address} is of ${keeps}`
-    }
+/** One that runs, whose only endpoint is up; there is no init behind it. */
+function sandboxOf({ name, spec }: Noted): Sandbox {
+  const endpoint: OpenEndpoint = { spec, port: 0, isUp: true }
+  const described: SandboxSpec = {
+    version: 1,
+    id: spec.id,
+    name,
+    kind: 'run',
+    argv: ['sleep', 'infinity'],
+    tty: false,
+    createdAtMs: 0,
+    init: null,
+    endpoints: [spec],
+    dns: null,
+    stopReason: null,
   }
+  const sandbox = newSandbox(described, 'running')
+  sandbox.client = {} as unknown as InitClient
+  sandbox.endpoints = [endpoint]
+  sandbox.made = true
+  return sandbox
 }

@@ -108,25 +108,20 @@ async function oneSeed(seed: number): Promise<void> {
 
 /** What one host sends, and how long an attach waits: with records for all, and only for those on the network. */
 async function compareScopes(seed: number, jobs: number): Promise<void> {
-  const cases = SCOPE_HOSTS.flatMap((hosts) =>
-    SCOPE_RATES.map((rate) => ({ hosts, rate, flows: flowsOf(hosts, rate) })),
-  )
-  const pieces = cases.flatMap(({ flows }) => Object.values(flows).map((flow) => ({ seed, flow })))
-  const costs = await inParallel<FlowCost>(HERE, pieces, jobs)
-  for (const [index, { hosts, rate, flows }] of cases.entries()) {
-    const [all, quiet, network, quietNetwork] = costs.slice(4 * index, 4 * index + 4) as [
-      FlowCost,
-      FlowCost,
-      FlowCost,
-      FlowCost,
-    ]
-    const kB = (bytes: number): string => `${(bytes / 1_000).toFixed(1)} kB/s`
-    const waits = ({ acknowledgedMs, everywhereMs }: FlowCost): string =>
-      `acknowledged ${JSON.stringify(acknowledgedMs)}, everywhere ${JSON.stringify(everywhereMs)}`
-    say(`${hosts} hosts, ${rate} endpoints/s; quiet: ${kB(quiet.bytesPerSecond)} sent by each host`)
-    say(`  all hosts: ${kB(all.bytesPerSecond)}; ${waits(all)}`)
-    const scoped = scopedBytesPerSecond({ quiet, network, quietNetwork })
-    say(`  the ${flows.network.hosts} on the network: ${kB(scoped)}; ${waits(network)}`)
+  const kB = (bytes: number): string => `${(bytes / 1_000).toFixed(1)} kB/s`
+  const waits = ({ acknowledgedMs, everywhereMs }: FlowCost): string =>
+    `acknowledged ${JSON.stringify(acknowledgedMs)}, everywhere ${JSON.stringify(everywhereMs)}`
+  for (const hosts of SCOPE_HOSTS) {
+    for (const rate of SCOPE_RATES) {
+      const flows = flowsOf(hosts, rate)
+      const pieces = Object.values(flows).map((flow) => ({ seed, flow }))
+      const costs = await inParallel<FlowCost>(HERE, pieces, jobs)
+      const [all, quiet, network, quietNetwork] = costs as [FlowCost, FlowCost, FlowCost, FlowCost]
+      say(`${hosts} hosts, ${rate} endpoints/s; quiet: ${kB(quiet.bytesPerSecond)} sent by each`)
+      say(`  all hosts: ${kB(all.bytesPerSecond)}; ${waits(all)}`)
+      const scoped = scopedBytesPerSecond({ quiet, network, quietNetwork })
+      say(`  the ${flows.network.hosts} on the network: ${kB(scoped)}; ${waits(network)}`)
+    }
   }
 }
 
