@@ -1,5 +1,7 @@
 // What only tests may do to a daemon: these routes exist when it was started with WEFT_TEST_HOOKS=1.
 
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import type { Dataplane } from '../dataplane/binding.ts'
@@ -23,5 +25,13 @@ export function registerTestHooks(http: FastifyInstance, dataplane: Dataplane, n
     for (const { key, value } of netdb.list('subnet'))
       if (value.network === network) netdb.put('subnet', key, { ...value, vni: parseVni(vni) })
     return await reply.code(204).send()
+  })
+  // What is held, without what only waits to be collected.
+  http.post('/v1/test/collect', () => {
+    setFlagsFromString('--expose-gc')
+    const collect = runInNewContext('gc') as () => void
+    collect()
+    collect()
+    return process.memoryUsage()
   })
 }

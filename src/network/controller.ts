@@ -25,6 +25,7 @@ import {
   type AttachRequest,
   type Attachment,
   type RunRequest,
+  endedMeanwhile,
   explained,
   pathOf,
 } from './requests.ts'
@@ -280,7 +281,7 @@ export class Controller {
       for (const spec of promised) endpoints.forget(spec)
       if (sandbox.client === null) await this.#table.forget(sandbox)
       else await this.remove(sandbox, { force: true, timeoutMs: 0 })
-      throw error
+      throw request.kind === 'attach' ? endedMeanwhile(error, request.place) : error
     }
   }
 
@@ -328,9 +329,16 @@ export class Controller {
   async #follow(sandbox: Sandbox): Promise<InitClient> {
     const client = new InitClient(this.#table.socketOf(sandbox.spec))
     sandbox.client = client
-    await client.watch(() => {
-      if (!this.#closed) void this.#onGone(sandbox)
-    })
+    try {
+      await client.watch(() => {
+        if (!this.#closed) void this.#onGone(sandbox)
+      })
+    } catch (error) {
+      // It has ended before it could be watched: nobody will tell of its end.
+      sandbox.client = null
+      sandbox.gone.abort()
+      throw error
+    }
     return client
   }
 

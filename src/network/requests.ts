@@ -50,6 +50,14 @@ export function explained(error: unknown, place: AttachRequest['place']): unknow
   return new WeftError('not_found', text, { cause: error })
 }
 
+/** The same of one that ended while it was being attached. */
+export function endedMeanwhile(error: unknown, place: AttachRequest['place']): unknown {
+  if (!(error instanceof WeftError) || error.code !== 'not_running') return error
+  return new WeftError('not_found', `${describe(place)} ended while it was being attached`, {
+    cause: error,
+  })
+}
+
 function describe(place: AttachRequest['place']): string {
   if ('netns' in place) return `network namespace ${place.netns}`
   return 'pid' in place

@@ -7,12 +7,14 @@
 
 import { cpSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { eventually, ok, type Result, run, type RunOptions } from '../fixtures/commands.ts'
 import { inLab, inNetns, type Lab, ROOT, WEFT } from '../fixtures/lab.ts'
 
 const FAILED = 1
 const WRONG_USAGE = 2
+const LONG = 'x'.repeat(300)
 /** lo, and both ends of a cable. */
 const LINKS_OF_X = 3
 
@@ -25,6 +27,9 @@ inLab('bad input', 1, async (t, lab) => {
 
   await t.test('wrong usage is told with exit code 2', (t) => wrongUsage(t, lab))
   await t.test('what is taken is told with who holds it', (t) => taken(t, lab))
+  await t.test('a namespace that is attached twice, or goes at that moment', (t) =>
+    attachedTwice(t, lab),
+  )
   await t.test('a daemon that cannot start', (t) => daemons(t, lab))
   await t.test('another version, no daemon', (t) => otherEnds(t, lab))
   await t.test('a machine that is not ready', (t) => machine(t))
@@ -54,6 +59,13 @@ async function wrongUsage(t: Test, lab: Lab): Promise<void> {
     ['run --network demo --ip 10.0.1.255 --name c9 -- true', /broadcast address/],
     ['run --network demo --mac 01:00:5e:00:00:01 --ip 10.0.1.9 --name c9 -- true', /multicast/],
     ['run --network demo --name a_name_that_has_$$ -- true', /a_name_that_has/],
+    [`run --network demo --name ${LONG} -- true`, /sandbox name 'x+'\.\.\. has 300 characters/],
+    [`attach --network demo --host --name ${LONG}`, /sandbox name 'x+'\.\.\. has 300 characters/],
+    [
+      `run --network demo --name a1 --network-alias ${LONG} -- true`,
+      /alias name .* 300 characters/,
+    ],
+    ['run --network demo --name a1 --ip6 fd57::1::2 -- true', /fd57::1::2/],
     ['run --network demo --name a1 --interface sixteencharacter -- true', /16 characters.*15/],
     ['run --network demo --name a1 --interface a/b -- true', /interface name 'a\/b'/],
     ['attach --network demo', /--netns NAME\|PATH, --pid PID and --host/],
@@ -138,6 +150,50 @@ async function taken(t: Test, lab: Lab): Promise<void> {
   t.match(inspected, { code: FAILED, stdout: '[]\n', stderr: /^weft: no sandbox nobody[^\n]*\n$/ })
   const links = JSON.parse(await ok(['ip', '-n', x, '-j', 'link', 'show'])) as unknown[]
   t.equal(links.length, LINKS_OF_X, 'nor in the namespace that was to be attached')
+}
+
+async function attachedTwice(t: Test, lab: Lab): Promise<void> {
+  const x = `${lab.name}-x`
+  const attach = ['attach', '--network', 'demo', '--ip', '10.0.1.201', '--netns', x]
+  await unchanged(t, lab, async () => {
+    await lab.weftOk('h1', ...attach, '--name', 'first')
+    refused(
+      t,
+      await lab.weft('h1', [...attach, '--name', 'first']),
+      FAILED,
+      /sandbox first exists on this host \(attached\)/,
+    )
+    refused(
+      t,
+      await lab.weft('h1', [...attach, '--name', 'second']),
+      FAILED,
+      /10\.0\.1\.201 .*held by first on h1/,
+    )
+    t.equal(await lab.weftOk('h1', 'detach', 'first'), 'first\n')
+
+    // Whenever the process ends: it was attached, and is no more; or it was not, with one line.
+    for (const delayMs of [0, 5, 10, 20, 30, 45]) {
+      const process = lab.start('h1', ['unshare', '--net', 'sleep', 'infinity'])
+      const command = async () => await ok(['cat', `/proc/${process.pid}/comm`])
+      await eventually(async () => (await command()) === 'sleep\n')
+      const client = lab.client('h1')
+      const attachments = [{ network: 'demo', ip: '10.0.1.202' }]
+      const attaching = client
+        .createSandbox({ kind: 'attach', name: 'brief', pid: process.pid, attachments })
+        .then(
+          () => null,
+          (error: unknown) => (error as Error).message,
+        )
+      await sleep(delayMs)
+      await process.stop('SIGKILL')
+      const message = await attaching
+      const pid = `pid ${process.pid}`
+      if (message !== null) t.match(message, pid, `${delayMs} ms: ${message}`)
+      await eventually(async () =>
+        (await client.listSandboxes(true)).every(({ name }) => name !== 'brief'),
+      )
+    }
+  })
 }
 
 async function daemons(t: Test, lab: Lab): Promise<void> {
@@ -301,8 +357,36 @@ async function otherEnds(t: Test, lab: Lab): Promise<void> {
     stdout: /9\.9\.9[^]*\d+\.\d+\.\d+ /,
   })
 
-  const nobody = await run(inNetns(lab.netns('x'), [...WEFT, 'ps']))
-  refused(t, nobody, FAILED, /no daemon answers on \/run\/weft\/netns\/[a-z0-9]+-x\/weft\.sock/)
+  // Each verb that asks a daemon, where there is none: x; and where it has just been killed: h1.
+  const verbs = [
+    ...['ps', 'ps --cluster', 'status', 'doctor', 'node ls', 'init', 'leave', 'inspect c1'],
+    ...['run --network demo -- true', 'exec c1 -- true', 'logs c1', 'rm c1', 'detach c1'],
+    ...['attach --network demo --host', 'network ls', 'network create n', 'network inspect demo'],
+    ...['network rm demo', 'network connect demo c1', 'network disconnect demo c1'],
+    ...['network update --subnet-add 10.9.0.0/24 demo', 'fdb ls', 'neigh ls'],
+  ]
+  const ask = async (host: string) => {
+    const message = new RegExp(`no daemon answers on /run/weft/netns/[a-z0-9]+-${host}/weft\\.sock`)
+    const left = [...verbs]
+    const work = async (): Promise<void> => {
+      for (let verb = left.shift(); verb !== undefined; verb = left.shift()) {
+        const result = await run(inNetns(lab.netns(host), [...WEFT, ...verb.split(' ')]))
+        const { code, stdout, stderr } = result
+        // An array all the same, as docker prints it.
+        const empty = /^(?:network )?inspect/.test(verb) ? '[]\n' : ''
+        t.same([code, stdout], [FAILED, empty], verb)
+        t.match(stderr, message)
+        t.match(stderr, /^weft: [^\n]+\n$/, 'one line')
+      }
+    }
+    await Promise.all([work(), work(), work()])
+  }
+  await ask('x')
+  await unchanged(t, lab, async () => {
+    await lab.lab('kill', 'h1')
+    await ask('h1')
+    await lab.lab('restart', 'h1')
+  })
   const file = await run([...WEFT, '--socket', '/etc/passwd', 'ps'])
   refused(t, file, FAILED, /\/etc\/passwd/)
   refused(
