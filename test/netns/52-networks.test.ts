@@ -80,10 +80,12 @@ async function walk(t: Test, lab: Lab): Promise<void> {
       `the same endpoints, seen from ${host}`,
     )
   }
-  t.match(await t1.ok('ping', '-c', '3', '-i', '0.2', '-W', '2', t2.ip), / 0% packet loss/)
+  // As the README's tour has it.
+  const inT1 = (...argv: string[]) => lab.weftOk('h1', 'exec', 't1', '--', ...argv)
+  t.match(await inT1('ping', '-c', '3', t2.ip), / 0% packet loss/)
   t.match(await t1.ok('ip', 'neigh', 'show', t2.ip), new RegExp(t2.mac))
-  const hops = await t1.ok('traceroute', '-n', '-q', '1', '-w', '2', t2.ip)
-  t.match(hops, new RegExp(`^ 1  ${t2.ip.replaceAll('.', '\\.')} .*$`, 'm'), 'one hop')
+  const hops = await inT1('traceroute', t2.ip)
+  t.match(hops, new RegExp(`^ 1  .*${t2.ip.replaceAll('.', '\\.')}.*$`, 'm'), 'one hop')
   t.notMatch(hops, /^ 2 /m)
 
   t.match(await lab.weft('h3', ['network', 'rm', 'uber-net']), {

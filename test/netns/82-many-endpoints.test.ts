@@ -19,7 +19,7 @@ const NETWORKS = 5
 const HOSTS = ['h1', 'h2', 'h3']
 const IS_LONG = process.env['WEFT_SOAK_ENDPOINTS'] !== undefined
 /** Made before memory is looked at. */
-const FIRST = IS_LONG ? ENDPOINTS : 0
+const FIRST = IS_LONG ? 201 : 0
 /** In the suite, whose machine does other things, too, the bound is for what has gone wrong. */
 const MOST_MS = IS_LONG ? 30 : 300
 const MOST_KB = 200
@@ -60,8 +60,8 @@ inLab('many endpoints', HOSTS.length, async (t, lab) => {
       `an endpoint: ${residentKb.toFixed(0)} KB resident in the three daemons together, ` +
       `${heldKb.toFixed(0)} KB of it in JavaScript, and ${initKb.toFixed(0)} KB in its init`
     t.comment(shown)
-    // Of a few endpoints the heap's own steps are the larger part.
-    if (IS_LONG) t.ok(Math.max(residentKb, heldKb) + initKb <= MOST_KB, shown)
+    // V8 takes and gives back some 10 MB at a time: it needs many endpoints to be seen through that.
+    if (ENDPOINTS >= 600) t.ok(residentKb + initKb <= MOST_KB, shown)
     t.ok(heldKb + initKb <= MOST_KB, shown)
   })
   await t.test('all are ended at once', async (t) => {
