@@ -23,6 +23,12 @@ uint64_t MonotonicNs() {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000u + static_cast<uint64_t>(now.tv_nsec);
 }
 
+// Up to two flows a bucket, which lengthens chains by half a flow in the mean: with more buckets
+// a flow would cost more than 128 bytes where the table is not full.
+uint32_t BucketsFor(const FlowStore& flows, int workers) {
+  return flows.capacity() / 2 / static_cast<uint32_t>(workers);
+}
+
 }  // namespace
 
 Dataplane::Dataplane(const Options& options) : options_(options) {}
@@ -38,8 +44,8 @@ int Dataplane::Start(std::function<void(PortId)> on_port_gone, const std::vector
   tables_.tallies.UsePositions([this](uint64_t service) { return flows_.Position(service); });
   if (options_.memory) {
     memory_underlay_ = std::make_unique<MemoryUnderlay>(&outputs_);
-    memory_conntrack_ =
-        std::make_unique<Conntrack>(&flows_, &memory_counters_, options_.seed, flows_.capacity());
+    memory_conntrack_ = std::make_unique<Conntrack>(&flows_, &memory_counters_, options_.seed,
+                                                    BucketsFor(flows_, 1));
     memory_executor_ = std::make_unique<Executor>(
         0, &tables_, memory_conntrack_.get(), &open_ports_, memory_underlay_.get(),
         &memory_counters_, [](const Port&, const Frame&) { return false; });
@@ -52,7 +58,7 @@ int Dataplane::Start(std::function<void(PortId)> on_port_gone, const std::vector
       .ports = &open_ports_,
       .flows = &flows_,
       .seed = options_.seed,
-      .buckets = flows_.capacity() / static_cast<uint32_t>(std::max(options_.workers, 1)),
+      .buckets = BucketsFor(flows_, std::max(options_.workers, 1)),
       .source_ports = &source_ports_,
       .hand_over =
           [this](const Port& port, const Frame& frame) {

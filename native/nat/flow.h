@@ -53,7 +53,8 @@ struct Flow {
   static constexpr uint8_t kFinFromClient = 2;
   static constexpr uint8_t kFinFromBackend = 4;
 
-  // What it is; never changed while it lives, and covered by `check`.
+  // What it is never changes while it lives, and is covered by `check`. All that a lookup compares
+  // stands in the first 64 bytes.
   IpAddress client;
   IpAddress vip;
   IpAddress backend;
@@ -62,16 +63,17 @@ struct Flow {
   uint16_t seen_port;
   uint16_t backend_port;
   uint32_t vni;  // of the client
-  uint32_t backend_vni;
-  uint64_t service;
-  uint32_t created_s;  // on the monotonic clock
-  uint32_t vip_vni;
-  uint32_t check;
   uint8_t protocol;
-  // What has become of it.
+  // What has become of it, but for kHairpin.
   FlowState state;
   uint8_t flags;
-  uint8_t probes;    // kDoomed: questions put to the client
+  uint8_t probes;  // kDoomed: questions put to the client
+  // What it is, again.
+  uint32_t backend_vni;
+  uint32_t vip_vni;
+  uint64_t service;
+  uint32_t created_s;  // on the monotonic clock
+  uint32_t check;
   uint64_t used_ns;  // renewed at most once a second
 
   bool IsHairpin() const { return (flags & kHairpin) != 0; }
@@ -84,13 +86,13 @@ static_assert(sizeof(Flow) == 96 && alignof(Flow) == 8);
 inline uint32_t Flow::Check() const {
   uint64_t sum = 0x77656674;  // "weft": a flow of zeros is none
   const auto* bytes = reinterpret_cast<const uint8_t*>(this);
+  constexpr size_t kChanging = offsetof(Flow, protocol);
   for (size_t i = 0; i < offsetof(Flow, check); i += 4) {
-    uint32_t word;
-    memcpy(&word, bytes + i, 4);
+    uint32_t word = uint32_t{protocol} | static_cast<uint32_t>(flags & kHairpin) << 8;
+    if (i != kChanging) memcpy(&word, bytes + i, 4);
     sum = Mix64(sum ^ word);
   }
-  return static_cast<uint32_t>(
-      Mix64(sum ^ protocol ^ static_cast<uint64_t>(flags & kHairpin) << 8));
+  return static_cast<uint32_t>(sum);
 }
 
 }  // namespace weft

@@ -54,6 +54,7 @@ constexpr uint32_t kVni = 100;
 constexpr uint32_t kOtherVni = 101;
 constexpr uint8_t kEndpoints = 8;
 constexpr uint8_t kGateway = 254;
+constexpr uint8_t kVip = 200;
 // Of the unknown destinations that rows come and go for.
 constexpr uint8_t kStrangers = 20;
 
@@ -172,10 +173,24 @@ Outgoing ArpRequest(uint8_t from, uint8_t to) {
   return frame;
 }
 
+Outgoing UdpFrame(uint8_t from, uint8_t to, uint16_t source_port, uint16_t destination_port) {
+  Outgoing frame = Ipv4Frame(from, MacOf(to), 0, to, kProtocolUdp, 64, sizeof(UdpHeader) + 100);
+  auto* udp = frame.At<UdpHeader>(sizeof(EthernetHeader) + sizeof(Ipv4Header));
+  udp->source_port.Set(source_port);
+  udp->destination_port.Set(destination_port);
+  udp->length.Set(sizeof(UdpHeader) + 100);
+  return frame;
+}
+
 Outgoing AnyFrame(std::mt19937* random, uint8_t from) {
   const auto below = [&](uint32_t limit) { return static_cast<uint8_t>((*random)() % limit); };
   const auto to = static_cast<uint8_t>(1 + below(kEndpoints));
-  switch (below(8)) {
+  switch (below(11)) {
+    case 8:  // to the VIP, and what may be an answer to another's question
+    case 9:
+      return UdpFrame(from, kVip, 5000 + below(16), 53);
+    case 10:
+      return UdpFrame(from, to, 53, 5000 + below(16));
     case 0:
       return ArpRequest(from, to);
     case 1:
@@ -229,6 +244,7 @@ VtepAddress Address(const char* text) { return inet_addr(text); }
 void PutNetwork(BatchWriter* w, const Side& side, uint32_t vni, uint8_t subnet, bool flooded) {
   w->Put(TableId::kNetwork).U32(vni).U32(1).U32(kVni).U16(1450);
   w->Raw({0x02, 0x42, 10, 0, 0, kGateway}).Ip4({10, 0, subnet, kGateway}).Ip4({0, 0, 0, 0});
+  w->Raw({1});  // has VIPs
   const uint32_t ports = vni == kVni ? 4 : 0;
   w->U32(ports);
   for (uint32_t i = 0; i < ports; i++) w->U32(side.ports[i]);
@@ -259,6 +275,17 @@ void PutNeighbour(BatchWriter* w, uint32_t vni, uint8_t subnet, uint8_t host) {
   w->Raw({0x02, 0x42, 10, 0, 0, host, static_cast<uint8_t>(host == kGateway ? 1 : 0)});
 }
 
+// All endpoints are its backends, some of them dead.
+void PutService(BatchWriter* w, uint32_t states, Scheduler scheduler) {
+  w->Put(TableId::kService).U32(kVni).Ip4({10, 0, 0, kVip});
+  w->Service(7, {0x02, 0x42, 10, 0, 0, kVip}, scheduler, kEndpoints);
+  for (uint8_t host = 1; host <= kEndpoints; host++) {
+    const bool dead = (states >> host & 1) != 0;
+    w->U32(host).Ip4({10, 0, 0, host});
+    w->Backend(kVni, 1, dead ? BackendState::kDead : BackendState::kHealthy);
+  }
+}
+
 void Apply(Side* side, BatchWriter* w) {
   const std::vector<uint8_t>& batch = w->Finish();
   if (!side->dataplane->Apply(batch.data(), batch.size())) {
@@ -276,6 +303,7 @@ void PutAll(Side* side) {
   PutNetwork(&w, *side, kVni, 0, true);
   PutNetwork(&w, *side, kOtherVni, 1, true);
   PutNeighbour(&w, kVni, 0, kGateway);
+  PutService(&w, 0, Scheduler::kRoundRobin);
   for (uint8_t host = 1; host <= kEndpoints; host++) {
     PutNeighbour(&w, kVni, 0, host);
     PutNeighbour(&w, kOtherVni, 1, host);
@@ -325,7 +353,18 @@ void Change(Side* side, std::mt19937* random, int round) {
     PutNeighbour(&w, kOtherVni, 1, stranger);
   }
   PutFdb(&w, *side, kVni, side->first);
+  if (round % 10 == 0) {
+    const auto scheduler = round % 20 == 0 ? Scheduler::kLeastConnections : Scheduler::kRoundRobin;
+    PutService(&w, (*random)(), scheduler);
+  }
   Apply(side, &w);
+  uint32_t place = 0;
+  for (const Flow& flow : side->dataplane->Flows(&place)) {
+    if (flow.service != 7) {
+      fprintf(stderr, "storm: a flow that is none\n");
+      exit(1);
+    }
+  }
   uint64_t sum = 0;
   for (size_t i = 0; i < kCounterCount; i++) sum += side->dataplane->CounterSum(i);
   const Port::Traffic* traffic = side->dataplane->TrafficOf(side->ports[0]);
@@ -364,6 +403,9 @@ int Report(const Side& side) {
       {Counter::icmp_errors_sent, "ICMP errors"},
       {Counter::routed, "frames routed"},
       {Counter::flooded, "frames flooded"},
+      {Counter::vip_flows, "flows to a VIP"},
+      {Counter::vip_flows_repinned, "flows to another backend"},
+      {Counter::vip_translated, "frames translated"},
   };
   int missing = 0;
   for (const auto& [counter, what] : wanted) {

@@ -567,7 +567,7 @@ t.test('a file that cannot be trusted is set aside', async (t) => {
   const flowsAt = 4096 + 4096 * 16
   const good = fill()
   for (let byte = 0; byte < 88; byte++) patch(good, flowsAt + byte, 0xa5)
-  write(patch(good, flowsAt + 96 * 3 + 85, 77))
+  write(patch(good, flowsAt + 96 * 3 + 61, 77))
   const board = newBoard({ flowsPath, flows: 1000 })
   t.equal(board.dataplane.flowsNote(), null)
   t.equal(board.dataplane.flowEntries().flows.length, 8, 'two of ten were torn')
