@@ -13,6 +13,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Dataplane", weft::DataplaneWrap::Define(env));
   exports.Set("counterList", weft::CounterList(env));
   exports.Set("receiveDescriptor", Napi::Function::New(env, weft::ReceiveDescriptor));
+  exports.Set("checksumSums", weft::ChecksumSums(env));
   exports.Set("startProgram", Napi::Function::New(env, weft::StartProgram));
   return exports;
 }

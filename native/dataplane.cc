@@ -7,10 +7,10 @@
 #include <cstring>
 #include <ctime>
 
+#include "inward.h"
 #include "io/kept_sockets.h"
 #include "io/tap_port.h"
 #include "pipeline/from_tap.h"
-#include "pipeline/from_underlay.h"
 #include "pipeline/sweep_flows.h"
 
 namespace weft {
@@ -29,6 +29,12 @@ uint32_t BucketsFor(const FlowStore& flows, int workers) {
   return flows.capacity() / 2 / static_cast<uint32_t>(workers);
 }
 
+std::vector<uint8_t> BufferOf(const std::vector<uint8_t>& frame) {
+  std::vector<uint8_t> buffer(kBufferSize);
+  if (!frame.empty()) memcpy(buffer.data() + kHeadroom, frame.data(), frame.size());
+  return buffer;
+}
+
 }  // namespace
 
 Dataplane::Dataplane(const Options& options) : options_(options) {}
@@ -43,7 +49,7 @@ int Dataplane::Start(std::function<void(PortId)> on_port_gone, const std::vector
   }
   tables_.tallies.UsePositions([this](uint64_t service) { return flows_.Position(service); });
   if (options_.memory) {
-    memory_underlay_ = std::make_unique<MemoryUnderlay>(&outputs_);
+    memory_underlay_ = std::make_unique<MemoryUnderlay>(&outputs_, options_.copy_dscp);
     memory_conntrack_ = std::make_unique<Conntrack>(&flows_, &memory_counters_, options_.seed,
                                                     BucketsFor(flows_, 1));
     memory_executor_ = std::make_unique<Executor>(
@@ -73,7 +79,7 @@ int Dataplane::Start(std::function<void(PortId)> on_port_gone, const std::vector
       socket = kept.back();
       kept.pop_back();
     }
-    auto worker = std::make_unique<Worker>(i, shared, options_.vxlan_port);
+    auto worker = std::make_unique<Worker>(i, shared, options_.vxlan_port, options_.copy_dscp);
     if (!worker->Open(options_.address, socket)) {
       const int why = errno;
       *error = std::string("cannot bind the VXLAN port: ") + strerror(why);
@@ -169,38 +175,46 @@ const Port::Traffic* Dataplane::TrafficOf(PortId id) const {
   return found == ports_.end() ? nullptr : &found->second->traffic;
 }
 
-bool Dataplane::InjectFromPort(PortId id, const std::vector<uint8_t>& bytes, const Offload& offload,
-                               uint64_t now_ns, Verdict* verdict) {
+bool Dataplane::InjectFromPort(PortId id, const std::vector<FromPort>& frames, uint64_t now_ns,
+                               std::vector<Verdict>* verdicts) {
   const auto found = ports_.find(id);
-  if (memory_executor_ == nullptr || found == ports_.end() || bytes.size() > kMaxFrame)
-    return false;
-  std::vector<uint8_t> buffer(kBufferSize);
-  if (!bytes.empty()) memcpy(buffer.data() + kHeadroom, bytes.data(), bytes.size());
-  Frame frame(buffer.data(), kBufferSize, static_cast<uint32_t>(bytes.size()));
-  frame.offload = offload;
-  PacketKey key;
+  if (memory_executor_ == nullptr || found == ports_.end()) return false;
   Port* port = found->second.get();
   AdoptInMemory(now_ns);
-  *verdict =
-      FromTap(tables_, id, &port->icmp_budget, memory_conntrack_.get(), now_ns, &frame, &key);
-  memory_executor_->Carry(verdict, key, port, now_ns, &frame);
-  memory_counters_.Add(Counter::tap_rx_frames);
-  memory_counters_.Add(Counter::tap_rx_bytes, bytes.size());
+  // In place until the flush, as a worker's are.
+  std::vector<std::vector<uint8_t>> buffers;
+  for (const auto& [bytes, offload] : frames) {
+    if (bytes.size() > kMaxFrame) return false;
+    buffers.push_back(BufferOf(bytes));
+    Frame frame(buffers.back().data(), kBufferSize, static_cast<uint32_t>(bytes.size()));
+    frame.offload = offload;
+    PacketKey key;
+    verdicts->push_back(
+        FromTap(tables_, id, &port->icmp_budget, memory_conntrack_.get(), now_ns, &frame, &key));
+    memory_executor_->Carry(&verdicts->back(), key, port, now_ns, &frame);
+    memory_counters_.Add(Counter::tap_rx_frames);
+    memory_counters_.Add(Counter::tap_rx_bytes, bytes.size());
+  }
+  memory_underlay_->Flush(&memory_counters_);
   return true;
 }
 
-bool Dataplane::InjectFromUnderlay(VtepAddress source, const std::vector<uint8_t>& bytes,
-                                   uint64_t now_ns, Verdict* verdict) {
-  if (memory_executor_ == nullptr || bytes.size() > kMaxFrame) return false;
-  std::vector<uint8_t> buffer(kBufferSize);
-  if (!bytes.empty()) memcpy(buffer.data() + kHeadroom, bytes.data(), bytes.size());
-  Frame frame(buffer.data(), kBufferSize, static_cast<uint32_t>(bytes.size()));
-  PacketKey key;
+bool Dataplane::InjectFromUnderlay(const std::vector<FromHost>& datagrams, uint64_t now_ns,
+                                   std::vector<Verdict>* verdicts) {
+  if (memory_executor_ == nullptr) return false;
   AdoptInMemory(now_ns);
-  *verdict = FromUnderlay(tables_, source, now_ns, &frame, &key);
-  memory_executor_->Carry(verdict, key, nullptr, now_ns, &frame);
-  memory_counters_.Add(Counter::underlay_rx_datagrams);
-  memory_counters_.Add(Counter::underlay_rx_bytes, bytes.size());
+  Inward inward(tables_, memory_executor_.get(), &memory_counters_, now_ns);
+  inward.Note(verdicts);
+  std::vector<std::vector<uint8_t>> buffers;
+  for (const auto& [bytes, segment, source, tos] : datagrams) {
+    if (bytes.size() > kMaxFrame) return false;
+    buffers.push_back(BufferOf(bytes));
+    const Arrival arrival = ArrivalOf(buffers.back().data() + kHeadroom, kHeadroom,
+                                      static_cast<uint32_t>(bytes.size()), segment, source, tos);
+    inward.Count(arrival);
+    memory_coalescer_.Take(arrival, true, &inward);
+  }
+  memory_coalescer_.Flush(&inward);
   return true;
 }
 

@@ -27,6 +27,7 @@ class Dataplane {
     VtepAddress address = 0;
     uint16_t vxlan_port = 4789;
     int workers = 1;
+    bool copy_dscp = false;  // of what is sent to other hosts: the inner packet's
     bool memory =
         false;  // no kernel: ports and underlay are memory twins, frames come by Inject*()
     // Where flows to VIPs are kept for the next daemon; empty: nowhere.
@@ -72,12 +73,23 @@ class Dataplane {
   uint64_t CounterSum(size_t index) const;
   const Port::Traffic* TrafficOf(PortId id) const;
 
-  // Memory mode: one frame from a port, or one datagram from a VTEP, through pipeline and lanes.
-  // False: no such port, a frame that is longer than any, or not started in memory mode.
-  bool InjectFromPort(PortId id, const std::vector<uint8_t>& bytes, const Offload& offload,
-                      uint64_t now_ns, Verdict* verdict);
-  bool InjectFromUnderlay(VtepAddress source, const std::vector<uint8_t>& bytes, uint64_t now_ns,
-                          Verdict* verdict);
+  // Memory mode: what a worker reads in one turn, from a port or from other hosts, through pipeline
+  // and lanes. A verdict for each frame from the port, or that the coalescer has made. False: no
+  // such port, a frame that is longer than any, or not started in memory mode.
+  struct FromPort {
+    std::vector<uint8_t> bytes;
+    Offload offload;
+  };
+  bool InjectFromPort(PortId id, const std::vector<FromPort>& frames, uint64_t now_ns,
+                      std::vector<Verdict>* verdicts);
+  struct FromHost {
+    std::vector<uint8_t> bytes;
+    uint32_t segment = 0;  // as UDP_GRO tells it
+    VtepAddress source = 0;
+    uint8_t tos = 0;
+  };
+  bool InjectFromUnderlay(const std::vector<FromHost>& datagrams, uint64_t now_ns,
+                          std::vector<Verdict>* verdicts);
   // Memory mode: what a worker does between frames.
   void Tick(uint64_t now_ns, uint32_t most);
   std::vector<MemoryOutput> TakeOutputs() { return std::exchange(outputs_, {}); }
@@ -107,6 +119,7 @@ class Dataplane {
   std::unique_ptr<Conntrack> memory_conntrack_;
   std::unique_ptr<MemoryUnderlay> memory_underlay_;
   std::unique_ptr<Executor> memory_executor_;
+  Coalescer memory_coalescer_;
 };
 
 }  // namespace weft

@@ -14,7 +14,7 @@ void Bump(std::atomic<uint64_t>* value, uint64_t amount) {
 
 void Executor::Carry(Verdict* verdict, const PacketKey& key, Port* origin, uint64_t now_ns,
                      Frame* frame) {
-  if (verdict->counter != Counter::kCount) counters_->Add(verdict->counter);
+  if (verdict->counter != Counter::kCount) counters_->Add(verdict->counter, frame->datagrams);
   if (verdict->routed) counters_->Add(Counter::routed);
   switch (verdict->action) {
     case Verdict::Action::kContinue:
@@ -38,13 +38,13 @@ void Executor::Carry(Verdict* verdict, const PacketKey& key, Port* origin, uint6
 void Executor::ToPort(PortId id, uint64_t now_ns, Frame* frame, Trail* trail) {
   const OpenPort* open = ports_->Find({id});
   if (open == nullptr) {
-    counters_->Add(Counter::drop_port_gone);
+    counters_->Add(Counter::drop_port_gone, frame->datagrams);
   } else if (open->port->worker == worker_) {
     DeliverInward(open->port, now_ns, frame, trail);
   } else if (hand_over_(*open->port, *frame)) {
     counters_->Add(Counter::handed_over);
   } else {
-    counters_->Add(Counter::drop_handover_full);
+    counters_->Add(Counter::drop_handover_full, frame->datagrams);
   }
 }
 
@@ -65,6 +65,7 @@ void Executor::DeliverInward(Port* port, uint64_t now_ns, Frame* frame, Trail* t
 }
 
 void Executor::Deliver(Port* port, const Frame& frame) {
+  if (port->descriptor() >= 0) counters_->Add(Counter::system_calls);
   switch (port->Write(frame)) {
     case Port::WriteResult::kOk:
       counters_->Add(Counter::tap_tx_frames);
@@ -73,16 +74,16 @@ void Executor::Deliver(Port* port, const Frame& frame) {
       Bump(&port->traffic.tx_bytes, frame.length());
       return;
     case Port::WriteResult::kFull:
-      counters_->Add(Counter::drop_tap_full);
+      counters_->Add(Counter::drop_tap_full, frame.datagrams);
       break;
     case Port::WriteResult::kDown:
-      counters_->Add(Counter::drop_tap_down);
+      counters_->Add(Counter::drop_tap_down, frame.datagrams);
       break;
     case Port::WriteResult::kRefused:
-      counters_->Add(Counter::drop_bad_offload);
+      counters_->Add(Counter::drop_bad_offload, frame.datagrams);
       break;
   }
-  Bump(&port->traffic.dropped, 1);
+  Bump(&port->traffic.dropped, frame.datagrams);
 }
 
 }  // namespace weft

@@ -23,6 +23,7 @@ class Mailbox {
   struct Item {
     PortId port;
     Offload offload;
+    uint32_t datagrams;
     std::vector<uint8_t> buffer;  // kHeadroom bytes, then the frame
   };
 
@@ -38,9 +39,10 @@ class Mailbox {
 
   // False: full, the frame is the sender's to drop.
   bool Put(PortId port, const Frame& frame) {
-    Item item{port, frame.offload, {}};
+    Item item{port, frame.offload, frame.datagrams, {}};
+    item.buffer.reserve(kHeadroom + frame.length());
     item.buffer.resize(kHeadroom);
-    item.buffer.insert(item.buffer.end(), frame.data(), frame.data() + frame.length());
+    frame.AppendTo(&item.buffer);
     bool was_empty;
     {
       std::lock_guard lock(mutex_);

@@ -7,9 +7,10 @@
 #include <csignal>
 #include <ctime>
 
+#include "inward.h"
 #include "io/epoll.h"
+#include "io/tap_port.h"
 #include "pipeline/from_tap.h"
-#include "pipeline/from_underlay.h"
 #include "pipeline/sweep_flows.h"
 #include "scheduling.h"
 
@@ -37,11 +38,11 @@ bool Add(int epoll, int fd, WaitFor kind, uint32_t id) {
 
 }  // namespace
 
-Worker::Worker(int index, const Shared& shared, uint16_t vxlan_port)
+Worker::Worker(int index, const Shared& shared, uint16_t vxlan_port, bool copy_dscp)
     : index_(index),
       shared_(shared),
       conntrack_(shared.flows, &counters_, shared.seed, shared.buckets),
-      underlay_(*shared.source_ports, vxlan_port),
+      underlay_(*shared.source_ports, vxlan_port, copy_dscp),
       executor_(index, shared.tables, &conntrack_, shared.ports, &underlay_, &counters_,
                 shared.hand_over),
       port_buffers_(new uint8_t[size_t{kPortBatch} * kBufferSize]) {}
@@ -98,6 +99,7 @@ void Worker::Run() {
   int patience_ms = 0;
   while (!stopping_.load(std::memory_order_acquire)) {
     const int count = epoll_wait(epoll_, events, kEventBatch, patience_ms);
+    counters_.Add(Counter::system_calls);
     shared_.rcu->Online(index_);
     const uint64_t now_ns = NowNs();
     for (int i = 0; i < count; i++) {
@@ -136,30 +138,28 @@ void Worker::HandleMailbox(uint64_t now_ns) {
   for (Mailbox::Item& item : mail_) {
     const OpenPort* open = shared_.ports->Find({item.port});
     if (open == nullptr) {
-      counters_.Add(Counter::drop_port_gone);
+      counters_.Add(Counter::drop_port_gone, item.datagrams);
       continue;
     }
     const auto size = static_cast<uint32_t>(item.buffer.size());
     Frame frame(item.buffer.data(), size, size - kHeadroom);
     frame.offload = item.offload;
+    frame.datagrams = item.datagrams;
     Trail trail;
     executor_.DeliverInward(open->port, now_ns, &frame, &trail);
   }
 }
 
 void Worker::HandleUnderlay(uint64_t now_ns) {
-  UnderlaySocket::Received received[UnderlaySocket::kReceiveBatch];
-  const int count = underlay_.Receive(received);
-  uint64_t bytes = 0;
+  Arrival arrivals[UnderlaySocket::kReceiveBatch];
+  const int count = underlay_.Receive(arrivals, &counters_);
+  Inward inward(*shared_.tables, &executor_, &counters_, now_ns);
+  const bool udp = TapPort::TakesUdpSuperframes();
   for (int i = 0; i < count; i++) {
-    bytes += received[i].length;
-    Frame frame(received[i].buffer, kBufferSize, received[i].length);
-    PacketKey key;
-    Verdict verdict = FromUnderlay(*shared_.tables, received[i].source, now_ns, &frame, &key);
-    executor_.Carry(&verdict, key, nullptr, now_ns, &frame);
+    inward.Count(arrivals[i]);
+    coalescer_.Take(arrivals[i], udp, &inward);
   }
-  counters_.Add(Counter::underlay_rx_datagrams, static_cast<uint64_t>(count));
-  counters_.Add(Counter::underlay_rx_bytes, bytes);
+  coalescer_.Flush(&inward);
 }
 
 void Worker::HandlePort(PortId id, uint64_t now_ns) {
@@ -170,11 +170,13 @@ void Worker::HandlePort(PortId id, uint64_t now_ns) {
   Port* port = open->port;
   uint64_t frames = 0;
   uint64_t bytes = 0;
+  uint64_t reads = 0;
   for (int i = 0; i < kPortBatch; i++) {
     uint8_t* buffer = port_buffers_.get() + size_t{kBufferSize} * static_cast<size_t>(i);
     uint32_t length = 0;
     Offload offload;
     const Port::ReadResult result = port->Read(buffer, &length, &offload);
+    reads++;
     if (result == Port::ReadResult::kEmpty) break;
     if (result == Port::ReadResult::kGone) {
       Forget(*port);
@@ -195,6 +197,7 @@ void Worker::HandlePort(PortId id, uint64_t now_ns) {
     executor_.Carry(&verdict, key, port, now_ns, &frame);
   }
   underlay_.Flush(&counters_);
+  counters_.Add(Counter::system_calls, reads);
   counters_.Add(Counter::tap_rx_frames, frames);
   counters_.Add(Counter::tap_rx_bytes, bytes);
   Port::Traffic& traffic = port->traffic;

@@ -11,6 +11,7 @@
 
 #include "counters.h"
 #include "executor.h"
+#include "io/coalescer.h"
 #include "io/underlay_socket.h"
 #include "mailbox.h"
 #include "tables/tables.h"
@@ -32,7 +33,7 @@ class Worker {
     std::function<void(PortId)> on_port_gone;
   };
 
-  Worker(int index, const Shared& shared, uint16_t vxlan_port);
+  Worker(int index, const Shared& shared, uint16_t vxlan_port, bool copy_dscp);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -75,6 +76,7 @@ class Worker {
   std::atomic<bool> stopping_{false};
   std::thread thread_;
   std::unique_ptr<uint8_t[]> port_buffers_;
+  Coalescer coalescer_;
   std::vector<Mailbox::Item> mail_;
 };
 

@@ -3,6 +3,8 @@
 #include <cstring>
 #include <string>
 
+#include "../wire/sum_bytes.h"
+
 namespace weft {
 
 namespace {
@@ -158,8 +160,28 @@ Napi::Array FromOutputs(Napi::Env env, const std::vector<MemoryOutput>& outputs)
     object.Set("port", output.port);
     object.Set("vtep", output.vtep);
     object.Set("sourcePortIndex", output.source_port_index);
+    object.Set("train", output.train);
+    object.Set("tos", output.tos);
     object.Set("offload", FromOffload(env, output.offload));
     object.Set("bytes", FromBytes(env, output.bytes.data(), output.bytes.size()));
+    array.Set(static_cast<uint32_t>(i), object);
+  }
+  return array;
+}
+
+Napi::Array ChecksumSums(Napi::Env env) {
+  const SumImplementations& available = AvailableSums();
+  Napi::Array array = Napi::Array::New(env);
+  for (int i = 0; i < available.count; i++) {
+    const SumImplementation& one = available.list[i];
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("name", one.name);
+    object.Set("sum", Napi::Function::New(env, [sum = one.sum](const Napi::CallbackInfo& info) {
+                 const auto bytes = info[0].As<Napi::Uint8Array>();
+                 const uint64_t whole =
+                     sum(bytes.Data(), static_cast<uint32_t>(bytes.ByteLength()));
+                 return Napi::Value::From(info.Env(), static_cast<double>(whole % 0xffff));
+               }));
     array.Set(static_cast<uint32_t>(i), object);
   }
   return array;

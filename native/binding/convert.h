@@ -32,6 +32,9 @@ Napi::Object FromFlow(Napi::Env env, const Flow& flow);
 Napi::Array FromOutputs(Napi::Env env, const std::vector<MemoryOutput>& outputs);
 
 // [{name, text, kind: 'count'|'drop'}] in the order of counters.def.
+// For tests: each way to sum bytes for a checksum that this CPU has, {name, sum(bytes) modulo
+// 0xffff}.
+Napi::Array ChecksumSums(Napi::Env env);
 Napi::Array CounterList(Napi::Env env);
 
 }  // namespace weft

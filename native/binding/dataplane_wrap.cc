@@ -29,6 +29,16 @@ Napi::Array FromNumbers(Napi::Env env, const std::vector<uint32_t>& numbers) {
   return array;
 }
 
+Napi::Value FromInjection(Napi::Env env, const std::vector<Verdict>& verdicts,
+                          const std::vector<MemoryOutput>& outputs) {
+  Napi::Array list = Napi::Array::New(env, verdicts.size());
+  for (uint32_t i = 0; i < verdicts.size(); i++) list.Set(i, FromVerdict(env, verdicts[i]));
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("verdicts", list);
+  result.Set("outputs", FromOutputs(env, outputs));
+  return result;
+}
+
 }  // namespace
 
 Napi::Function DataplaneWrap::Define(Napi::Env env) {
@@ -66,6 +76,7 @@ DataplaneWrap::DataplaneWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) 
       .address = U32(options.Get("address")),
       .vxlan_port = static_cast<uint16_t>(U32(options.Get("vxlanPort"))),
       .workers = static_cast<int>(U32(options.Get("workers"))),
+      .copy_dscp = options.Get("copyDscp").ToBoolean(),
       .memory = options.Get("memory").ToBoolean(),
       .flows_path = options.Get("flowsPath").As<Napi::String>().Utf8Value(),
       .flows = U32(options.Get("flows")),
@@ -303,30 +314,38 @@ Napi::Value DataplaneWrap::Tick(const Napi::CallbackInfo& info) {
 Napi::Value DataplaneWrap::InjectFromPort(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   bool lossless;
-  const uint64_t now_ns = info[3].As<Napi::BigInt>().Uint64Value(&lossless);
-  Verdict verdict;
-  if (!dataplane_->InjectFromPort(U32(info[0]), ToBytes(info[1]),
-                                  ToOffload(info[2].As<Napi::Object>()), now_ns, &verdict)) {
+  const uint64_t now_ns = info[2].As<Napi::BigInt>().Uint64Value(&lossless);
+  std::vector<Dataplane::FromPort> frames;
+  const auto list = info[1].As<Napi::Array>();
+  for (uint32_t i = 0; i < list.Length(); i++) {
+    const auto frame = list.Get(i).As<Napi::Object>();
+    frames.push_back(
+        {ToBytes(frame.Get("bytes")), ToOffload(frame.Get("offload").As<Napi::Object>())});
+  }
+  std::vector<Verdict> verdicts;
+  if (!dataplane_->InjectFromPort(U32(info[0]), frames, now_ns, &verdicts)) {
     return Fail(env, "no such memory port, or the frame is too long");
   }
-  Napi::Object result = Napi::Object::New(env);
-  result.Set("verdict", FromVerdict(env, verdict));
-  result.Set("outputs", FromOutputs(env, dataplane_->TakeOutputs()));
-  return result;
+  return FromInjection(env, verdicts, dataplane_->TakeOutputs());
 }
 
 Napi::Value DataplaneWrap::InjectFromUnderlay(const Napi::CallbackInfo& info) {
   Napi::Env env = info.Env();
   bool lossless;
-  const uint64_t now_ns = info[2].As<Napi::BigInt>().Uint64Value(&lossless);
-  Verdict verdict;
-  if (!dataplane_->InjectFromUnderlay(U32(info[0]), ToBytes(info[1]), now_ns, &verdict)) {
+  const uint64_t now_ns = info[1].As<Napi::BigInt>().Uint64Value(&lossless);
+  std::vector<Dataplane::FromHost> datagrams;
+  const auto list = info[0].As<Napi::Array>();
+  for (uint32_t i = 0; i < list.Length(); i++) {
+    const auto datagram = list.Get(i).As<Napi::Object>();
+    datagrams.push_back({ToBytes(datagram.Get("bytes")), U32(datagram.Get("segment")),
+                         U32(datagram.Get("source")),
+                         static_cast<uint8_t>(U32(datagram.Get("tos")))});
+  }
+  std::vector<Verdict> verdicts;
+  if (!dataplane_->InjectFromUnderlay(datagrams, now_ns, &verdicts)) {
     return Fail(env, "not in memory mode, or the datagram is too long");
   }
-  Napi::Object result = Napi::Object::New(env);
-  result.Set("verdict", FromVerdict(env, verdict));
-  result.Set("outputs", FromOutputs(env, dataplane_->TakeOutputs()));
-  return result;
+  return FromInjection(env, verdicts, dataplane_->TakeOutputs());
 }
 
 }  // namespace weft

@@ -3,13 +3,15 @@
 //
 // Input: u8 what (bits 0-1: 0 from port 1, 1 from port 2, 2 datagram, 3 batch; bit 2: a
 // conversation instead) · for a frame: u8 gso and flags · u16 gso_size · u16 checksum_start · u8
-// checksum_offset · u8 (time, host) · the bytes. A conversation is several of these on a dataplane
-// of their own: u8 what (bits 0-1 as above, 3: the time and rows that change) · u16 length · that
-// many bytes.
+// checksum_offset · u8 (time, host) · the bytes; for a datagram: u8 host, and with bit 7 of that
+// u16 segment · u8 tos, as a socket with UDP_GRO gives several at once. A conversation is several
+// of these on a dataplane of their own: u8 what (bits 0-1 as above, 3: the time and rows that
+// change) · u16 length · that many bytes.
 //
 // Besides what the sanitizers find: what comes out is checked here. One dataplane serves all single
 // frames (its tables are not changed by them; flows stay), a fresh one each batch and conversation.
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -152,27 +154,55 @@ void FromPort(Stage* stage, PortId port, const uint8_t* data, size_t size) {
   offload.checksum_offset = data[5];
   stage->now_ns += data[6] * uint64_t{1'000'000};
   const std::vector<uint8_t> frame(data + kHeader, data + size);
-  Verdict verdict;
-  REQUIRE(stage->dataplane->InjectFromPort(port, frame, offload, stage->now_ns, &verdict));
+  std::vector<Verdict> verdicts;
+  REQUIRE(stage->dataplane->InjectFromPort(port, {{frame, offload}}, stage->now_ns, &verdicts));
+  REQUIRE(verdicts.size() == 1);
+  const Verdict& verdict = verdicts[0];
   const auto outputs = stage->dataplane->TakeOutputs();
   CheckOutputs(outputs, verdict, frame.size());
   if (!offload.needs_checksum && !offload.IsSuperframe()) CheckChecksums(frame, outputs, verdict);
 }
 
 void FromHost(Stage* stage, const uint8_t* data, size_t size) {
-  if (size < 1 || size - 1 > kMaxFrame) return;
+  if (size < 1) return;
+  const bool told = (data[0] & 0x80) != 0;
+  const size_t header = told ? 4 : 1;
+  if (size < header || size - header > kMaxFrame) return;
   static const VtepAddress kHosts[] = {Vtep(192, 168, 1, 12), Vtep(172, 31, 1, 13),
                                        Vtep(203, 0, 113, 9)};
-  const std::vector<uint8_t> datagram(data + 1, data + size);
-  Verdict verdict;
-  REQUIRE(
-      stage->dataplane->InjectFromUnderlay(kHosts[data[0] % 3], datagram, stage->now_ns, &verdict));
-  const auto outputs = stage->dataplane->TakeOutputs();
-  CheckOutputs(outputs, verdict, datagram.size());
-  if (!outputs.empty()) {
-    CheckChecksums({datagram.begin() + sizeof(VxlanHeader), datagram.end()}, outputs, verdict);
+  Dataplane::FromHost arrival{.bytes = {data + header, data + size}, .source = kHosts[data[0] % 3]};
+  if (told) {
+    uint16_t segment;
+    memcpy(&segment, data + 1, 2);
+    arrival.segment = segment;
+    arrival.tos = data[3];
   }
-  for (const MemoryOutput& output : outputs) REQUIRE(output.port != 0);  // split horizon
+  const auto joined = [&] {
+    return stage->dataplane->CounterSum(static_cast<size_t>(Counter::superframes_joined));
+  };
+  const uint64_t before = joined();
+  std::vector<Verdict> verdicts;
+  REQUIRE(stage->dataplane->InjectFromUnderlay({arrival}, stage->now_ns, &verdicts));
+  const auto outputs = stage->dataplane->TakeOutputs();
+  const std::vector<uint8_t>& bytes = arrival.bytes;
+  if (verdicts.size() == 1) CheckOutputs(outputs, verdicts[0], bytes.size());
+  if (!told && !outputs.empty()) {
+    CheckChecksums({bytes.begin() + sizeof(VxlanHeader), bytes.end()}, outputs, verdicts[0]);
+  }
+  // Each datagram is judged, alone or in a superframe of two at least.
+  const uint64_t superframes = joined() - before;
+  const uint32_t size_of_one = arrival.segment == 0 ? 1 : arrival.segment;
+  const size_t most = arrival.segment == 0
+                          ? 1
+                          : std::max<size_t>((bytes.size() + size_of_one - 1) / size_of_one, 1);
+  REQUIRE(verdicts.size() + superframes <= most);
+  size_t length = 0;  // a flood goes to one port here
+  for (const MemoryOutput& output : outputs) {
+    REQUIRE(output.port != 0);  // split horizon
+    REQUIRE(!output.offload.IsSuperframe() || output.offload.needs_checksum);
+    length += output.bytes.size();
+  }
+  REQUIRE(length <= bytes.size());
 }
 
 // Seconds that pass, a sweep, and a batch.

@@ -75,6 +75,18 @@ class Message {
 // worker may have to wait for a CPU that others use.
 constexpr uint32_t kQueueFrames = 1000;
 
+// The largest superframe whose segments, encapsulated, leave as one send: UDP_SEGMENT takes 65,493
+// bytes, each segment is a packet of the MTU with 22 bytes of Ethernet and VXLAN headers. In TCP's
+// terms: less than one segment more, and TCP's smallest segment has 72 bytes of headers (IPv6 and
+// timestamps). 62,010 of 65,536 at an MTU of 1450.
+uint32_t SuperframeLimit(uint32_t mtu) {
+  constexpr uint32_t kMostInOneSend = 65493;
+  constexpr uint32_t kMost = 65536;
+  if (mtu < 576 || mtu + 22 > kMostInOneSend) return kMost;
+  const uint32_t limit = (kMostInOneSend / (mtu + 22) + 1) * (mtu - 72);
+  return limit < kMost ? limit : kMost;
+}
+
 int IndexOf(const char* name) { return static_cast<int>(if_nametoindex(name)); }
 
 // Both families. False with errno.
@@ -115,6 +127,7 @@ Error SetLink(const char* name, const MacAddress& mac, uint32_t mtu, bool announ
   message.Add(IFLA_ADDRESS, mac.bytes, sizeof(mac.bytes));
   message.Add(IFLA_MTU, mtu);
   message.Add(IFLA_TXQLEN, kQueueFrames);
+  message.Add(IFLA_GSO_MAX_SIZE, SuperframeLimit(mtu));
   if (header.ifi_index != 0 && message.Send()) return {};
   return Error::FromErrno(kInternal, "MAC and MTU %u of %s", mtu, name);
 }

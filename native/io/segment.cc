@@ -114,7 +114,9 @@ bool OwesOnlyTransport(const Offload& offload, const PacketKey& key) {
 uint32_t EncapsulateAndCut(Frame* frame, const PacketKey& key, uint32_t vni, DatagramSink* sink) {
   if (!frame->offload.IsSuperframe()) {
     if (!OwesOnlyTransport(frame->offload, key) || !FinishChecksum(frame)) return 0;
-    uint8_t* head = sink->NextHead();
+    // In front of the frame, so that head and body are one piece. A flood writes it several times.
+    uint8_t* head = frame->headroom() >= sizeof(VxlanHeader) ? frame->data() - sizeof(VxlanHeader)
+                                                             : sink->NextHead();
     WriteVxlan(head, vni);
     sink->Take({head, sizeof(VxlanHeader), frame->data(), frame->length()});
     return 1;

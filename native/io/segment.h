@@ -22,15 +22,15 @@ inline constexpr uint32_t kMaxHead = 256;
 inline constexpr uint32_t kMaxSegments = 1024;
 
 struct Datagram {
-  uint8_t* head;  // kMaxHead bytes of scratch, given by the sink
+  uint8_t* head;  // scratch that the sink gave, or the bytes before the body
   uint32_t head_length;
   const uint8_t* body;
   uint32_t body_length;
 };
 
-// Where datagrams go. NextHead() gives scratch for one head, Take() takes the datagram that uses
-// it; both must stay readable until the sink has sent it. The frame's bytes stay in place until the
-// sink is flushed.
+// Where datagrams go. NextHead() gives scratch for one head (kMaxHead bytes), Take() takes the
+// datagram that uses it; both must stay readable until the sink has sent it. The frame's bytes stay
+// in place until the sink is flushed.
 class DatagramSink {
  public:
   virtual uint8_t* NextHead() = 0;

@@ -7,10 +7,13 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
+#include "../io/coalescer.h"
 #include "../io/virtio_net.h"
+#include "../wire/transport.h"
 
 // Since Linux 6.2; older headers do not name them.
 #ifndef TUN_F_USO4
@@ -22,11 +25,31 @@ namespace weft {
 
 namespace {
 
+// What the coalescer makes is the longest that there is.
+constexpr uint32_t kMaxTail = kMaxCoalesced;
+
 constexpr unsigned kTcpOffloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
 constexpr unsigned kUdpOffloads =
     TUN_F_USO4 | TUN_F_USO6;  // the kernel takes them together or not at all
 
+// Of a superframe: where its payload begins. The kernel copies that much into the packet's first
+// piece, where its network code looks for headers; 0 lets it find them itself.
+uint16_t HeaderLength(const Frame& frame) {
+  if (!frame.offload.IsSuperframe() || !frame.offload.needs_checksum) return 0;
+  const uint32_t start = frame.offload.checksum_start;
+  if (frame.offload.gso == Gso::kUdp) return static_cast<uint16_t>(start + sizeof(UdpHeader));
+  const auto* tcp = frame.Get<TcpHeader>(start);
+  const uint32_t end = tcp == nullptr ? 0 : start + tcp->HeaderLength();
+  return static_cast<uint16_t>(frame.Has(0, end) ? end : 0);
+}
+
+std::atomic<bool> takes_udp_superframes = true;
+
 }  // namespace
+
+bool TapPort::TakesUdpSuperframes() {
+  return takes_udp_superframes.load(std::memory_order_relaxed);
+}
 
 TapPort* TapPort::Adopt(PortId id, int worker, int fd, std::string* error) {
   ifreq request{};
@@ -44,10 +67,12 @@ TapPort* TapPort::Adopt(PortId id, int worker, int fd, std::string* error) {
     *error = std::string("TUNSETVNETHDRSZ: ") + strerror(errno);
     return nullptr;
   }
-  if (ioctl(fd, TUNSETOFFLOAD, kTcpOffloads | kUdpOffloads) != 0 &&
-      ioctl(fd, TUNSETOFFLOAD, kTcpOffloads) != 0) {
-    *error = std::string("TUNSETOFFLOAD: ") + strerror(errno);
-    return nullptr;
+  if (ioctl(fd, TUNSETOFFLOAD, kTcpOffloads | kUdpOffloads) != 0) {
+    takes_udp_superframes.store(false, std::memory_order_relaxed);
+    if (ioctl(fd, TUNSETOFFLOAD, kTcpOffloads) != 0) {
+      *error = std::string("TUNSETOFFLOAD: ") + strerror(errno);
+      return nullptr;
+    }
   }
   const int flags = fcntl(fd, F_GETFL);
   if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) {
@@ -73,11 +98,14 @@ Port::ReadResult TapPort::Read(uint8_t* buffer, uint32_t* length, Offload* offlo
 }
 
 Port::WriteResult TapPort::Write(const Frame& frame) {
-  // Header length 0 lets the kernel find the headers itself.
-  VnetHeader header = ToVnetHeader(frame.offload, 0);
-  const iovec parts[2] = {{&header, sizeof(header)},
-                          {const_cast<uint8_t*>(frame.data()), frame.length()}};
-  if (writev(fd_, parts, 2) >= 0) return WriteResult::kOk;
+  VnetHeader header = ToVnetHeader(frame.offload, HeaderLength(frame));
+  iovec parts[2 + kMaxTail];
+  parts[0] = {&header, sizeof(header)};
+  parts[1] = {const_cast<uint8_t*>(frame.data()), frame.buffered()};
+  const uint32_t tail = frame.tail_count();
+  if (tail > kMaxTail) return WriteResult::kRefused;
+  for (uint32_t i = 0; i < tail; i++) parts[2 + i] = frame.tail()[i];
+  if (writev(fd_, parts, static_cast<int>(2 + tail)) >= 0) return WriteResult::kOk;
   switch (errno) {
     case EAGAIN:
     case ENOBUFS:

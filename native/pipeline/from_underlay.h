@@ -12,8 +12,9 @@ namespace weft {
 
 // Decides about a datagram from the VTEP `source`; `frame` begins with the VXLAN header and
 // afterwards, unless the verdict is a drop, with the inner Ethernet header.
-Verdict FromUnderlay(const Tables& tables, VtepAddress source, uint64_t now_ns, Frame* frame,
-                     PacketKey* key);
+// `traffic_class`: the outer header's.
+Verdict FromUnderlay(const Tables& tables, VtepAddress source, uint8_t traffic_class,
+                     uint64_t now_ns, Frame* frame, PacketKey* key);
 
 }  // namespace weft
 

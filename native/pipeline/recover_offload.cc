@@ -1,5 +1,7 @@
 #include "../pipeline/recover_offload.h"
 
+#include <utility>
+
 #include "../wire/checksum.h"
 #include "../wire/ip.h"
 #include "../wire/transport.h"
@@ -27,6 +29,9 @@ bool OwesChecksum(const Frame& frame, const PacketKey& key, uint16_t checksum_of
 
 void RecoverOffload(const Passage& passage, Frame* frame) {
   const PacketKey& key = passage.key;
+  // Put together from datagrams whose checksums were right: it is told already.
+  if (frame->offload.needs_checksum) return;
+  const uint16_t told = std::exchange(frame->offload.gso_size, uint16_t{0});
   if (!key.IsIp() || key.fragment || key.l4_offset == 0) return;
   const bool tcp = key.protocol == kProtocolTcp;
   if (!tcp && key.protocol != kProtocolUdp) return;
@@ -39,6 +44,11 @@ void RecoverOffload(const Passage& passage, Frame* frame) {
   offload.needs_checksum = true;
   offload.checksum_start = key.l4_offset;
   offload.checksum_offset = checksum_offset;
+  if (!tcp && told != 0) {
+    offload.gso = Gso::kUdp;
+    offload.gso_size = told;
+    return;
+  }
   const uint32_t headers = key.l4_offset + key.l4_header_length - key.l3_offset;
   const uint32_t mtu = passage.network->mtu;
   if (!tcp || key.l3_length <= mtu || headers >= mtu) return;

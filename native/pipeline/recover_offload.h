@@ -7,11 +7,11 @@
 // itself:
 //
 //  - The checksum field equals the folded sum of the pseudo-header: the checksum is owed. A
-//  finished checksum has that
-//    value once in 65,536 packets; treating that one as owed changes nothing for its receiver.
+//    finished checksum has that value once in 65,536 packets; treating that one as owed changes
+//    nothing for its receiver.
 //  - Such a TCP packet is larger than the network's MTU: it is a superframe. The size of its
-//  segments is not known; the
-//    largest that the MTU allows is as good as any, TCP being a stream.
+//    segments is not known; the largest that the MTU allows is as good as any, TCP being a stream.
+//  - Of a UDP superframe the socket does tell the size of the segments (io/arrival.h).
 
 #ifndef WEFT_PIPELINE_RECOVER_OFFLOAD_H_
 #define WEFT_PIPELINE_RECOVER_OFFLOAD_H_

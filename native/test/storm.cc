@@ -146,6 +146,7 @@ Outgoing Superframe(uint8_t from, uint8_t to) {
   Outgoing frame = Ipv4Frame(from, MacOf(to), 0, to, kProtocolTcp, 64, sizeof(TcpHeader) + 20000);
   auto* tcp = frame.At<TcpHeader>(kTcp);
   tcp->words_and_reserved = 0x50;
+  tcp->flags = kTcpAck;
   *frame.vnet() = {.flags = kVnetNeedsChecksum,
                    .gso_type = kVnetGsoTcpV4,
                    .header_length = kTcp + sizeof(TcpHeader),
@@ -399,6 +400,8 @@ int Report(const Side& side) {
       {Counter::underlay_tx_datagrams, "datagrams out"},
       {Counter::handed_over, "frames between workers"},
       {Counter::superframes_cut, "superframes cut"},
+      {Counter::trains_sent, "trains sent"},
+      {Counter::superframes_joined, "superframes joined"},
       {Counter::arp_answered, "ARP answers"},
       {Counter::icmp_errors_sent, "ICMP errors"},
       {Counter::routed, "frames routed"},

@@ -1,5 +1,7 @@
 #include "../wire/checksum.h"
 
+#include "../wire/sum_bytes.h"
+
 namespace weft {
 
 namespace {
@@ -16,23 +18,16 @@ void StoreInMemoryOrder(Be16* field, uint16_t value) { memcpy(field->bytes, &val
 
 }  // namespace
 
-void ChecksumSum::Add(const uint8_t* data, uint32_t length) {
-  uint64_t sum = sum_;
-  while (length >= 8) {
-    uint64_t word;
-    memcpy(&word, data, 8);
-    sum += word;
-    sum += sum < word;  // the end-around carry
-    data += 8;
-    length -= 8;
-  }
-  uint64_t tail = 0;
-  memcpy(&tail, data,
-         length);  // the missing bytes of an odd end count as zero (RFC 1071 section 1)
-  sum += tail;
-  sum += sum < tail;
-  sum_ = sum;
+void ChecksumSum::Add(const uint8_t* data, uint32_t length) { AddPart(SumOfBytes(data, length)); }
+
+void ChecksumSum::AddNumber(uint16_t value) {
+  const uint8_t bytes[2] = {static_cast<uint8_t>(value >> 8), static_cast<uint8_t>(value)};
+  uint16_t in_memory_order;
+  memcpy(&in_memory_order, bytes, 2);
+  AddPart(in_memory_order);
 }
+
+bool ChecksumSum::IsAllOnes() const { return Fold(sum_) == 0xffff; }
 
 void ChecksumSum::StoreSum(Be16* field) const { StoreInMemoryOrder(field, Fold(sum_)); }
 

@@ -18,18 +18,22 @@ class ChecksumSum {
   // Adds `length` bytes; only the last piece added may have an odd length.
   void Add(const uint8_t* data, uint32_t length);
   // Adds a 16-bit number in host order (a length, a protocol).
-  void AddNumber(uint16_t value) {
-    const uint8_t bytes[2] = {static_cast<uint8_t>(value >> 8), static_cast<uint8_t>(value)};
-    Add(bytes, 2);
-  }
+  void AddNumber(uint16_t value);
   // Folded to 16 bits, not inverted: what a frame with an unfinished checksum carries in its field.
   void StoreSum(Be16* field) const;
   // Folded and inverted: a finished checksum.
   void StoreChecksum(Be16* field) const;
   // The same for UDP, where 0 means "no checksum" and is sent as 0xffff (RFC 768).
   void StoreUdpChecksum(Be16* field) const;
+  // Of a packet that holds its own checksum: whether that is right.
+  bool IsAllOnes() const;
 
  private:
+  void AddPart(uint64_t part) {
+    sum_ += part;
+    sum_ += sum_ < part;  // the end-around carry
+  }
+
   uint64_t sum_ = 0;
 };
 

@@ -25,6 +25,8 @@ export interface Config {
   /** UDP and TCP. */
   readonly gossipPort: number
   readonly workers: number
+  /** The outer packet has the DSCP of the inner one. */
+  readonly copyDscp: boolean
   /** How often the path MTU to every member is looked for. */
   readonly pathProbeIntervalMs: number
   readonly facts: string | undefined
@@ -53,6 +55,10 @@ const SETTINGS = {
   'gossip-port': z.coerce.number().int().min(1).max(65_535),
   'path-probe-interval-ms': z.coerce.number().int().min(100).max(86_400_000),
   workers: z.coerce.number().int().min(1).max(64),
+  'copy-dscp': z.union([
+    z.boolean(),
+    z.enum(['true', 'false']).transform((text) => text === 'true'),
+  ]),
   facts: z.string(),
   dns: z.union([z.string(), z.array(z.string())]),
   'dns-ttl': z.coerce.number().int().min(0).max(86_400),
@@ -128,6 +134,8 @@ export function loadConfig(flags: Readonly<Record<string, unknown>>): Config {
     gossipPort: settings['gossip-port'] ?? 7946,
     // A worker is worth its thread when it has a core of its own; one core is left to what sends and receives.
     workers: settings.workers ?? 1,
+    // The underlay may have uses of its own for it (RFC 2983 section 6).
+    copyDscp: settings['copy-dscp'] ?? false,
     pathProbeIntervalMs: settings['path-probe-interval-ms'] ?? PATH_PROBE_INTERVAL_MS,
     facts: settings.facts === undefined ? undefined : resolve(settings.facts),
     dns: settings.dns === undefined ? undefined : upstreamsIn(settings.dns),

@@ -65,7 +65,7 @@ export async function runDaemon(flags: object): Promise<void> {
 }
 
 async function start(config: Config, undo: Undo, requests: EndRequests): Promise<void> {
-  const { name, vxlanPort, workers, runDir, stateDir } = config
+  const { name, vxlanPort, workers, copyDscp, runDir, stateDir } = config
   const lock = await takeLock()
   undo.push(() => void lock.close())
   await makeDirectory(runDir, 0o755, undo)
@@ -78,7 +78,7 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
   const mtuBytes = underlay.mtuBytes - ENCAPSULATION_BYTES
   const paths = new PathMtus(underlay.mtuBytes)
 
-  const dataplane = new Dataplane({ address: underlay.address, vxlanPort, workers })
+  const dataplane = new Dataplane({ address: underlay.address, vxlanPort, workers, copyDscp })
   // Ports go before there is a controller only if there are none.
   const parts: { controller?: Controller; server?: ApiServer } = {}
   // Sandboxes of an earlier daemon keep its sockets, and what has arrived there since it ended.

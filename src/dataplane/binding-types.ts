@@ -38,12 +38,17 @@ export interface NativeOutput {
   readonly port: number
   readonly vtep: number
   readonly sourcePortIndex: number
+  /** Datagrams to the underlay of one number are sent as one. */
+  readonly train: number
+  /** The outer header's traffic class. */
+  readonly tos: number
   readonly offload: NativeOffload
   readonly bytes: Uint8Array
 }
 
 export interface NativeResult {
-  readonly verdict: NativeVerdict
+  /** One for each frame from a port, or that was put together from datagrams. */
+  readonly verdicts: readonly NativeVerdict[]
   readonly outputs: readonly NativeOutput[]
 }
 
@@ -164,11 +169,13 @@ export interface NativeDataplane extends NativeTables {
   tick(nowNs: bigint, most: number): readonly NativeOutput[]
   injectFromPort(
     port: number,
-    bytes: Uint8Array,
-    offload: Partial<NativeOffload>,
+    frames: readonly { bytes: Uint8Array; offload: Partial<NativeOffload> }[],
     nowNs: bigint,
   ): NativeResult
-  injectFromUnderlay(source: number, bytes: Uint8Array, nowNs: bigint): NativeResult
+  injectFromUnderlay(
+    datagrams: readonly { source: number; bytes: Uint8Array; segment: number; tos: number }[],
+    nowNs: bigint,
+  ): NativeResult
 }
 
 export interface Addon {
@@ -176,12 +183,15 @@ export interface Addon {
     address: number
     vxlanPort: number
     workers: number
+    copyDscp: boolean
     memory: boolean
     flowsPath: string
     flows: number
     seed: bigint
   }) => NativeDataplane
   readonly counterList: readonly { name: string; text: string; kind: 'count' | 'drop' }[]
+  /** Each way to sum bytes for a checksum that this CPU has; modulo 0xffff. For tests. */
+  readonly checksumSums: readonly { name: string; sum: (bytes: Uint8Array) => number }[]
   receiveDescriptor(path: string, request: string): Promise<{ fd: number; reply: string }>
   startProgram(
     path: string,

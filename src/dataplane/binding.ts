@@ -20,6 +20,7 @@ import type {
   NativeOffload,
   NativeOutput,
   NativeResult,
+  NativeVerdict,
 } from './binding-types.ts'
 import { ipOf, readRows, vtepOf } from './read-rows.ts'
 import type { BackendOfService, PortId, RecordNumber, Row, Scheduler } from './rows.ts'
@@ -57,10 +58,30 @@ export interface CounterInfo {
 /** Every counter and drop reason, as native/counters.def lists them. */
 export const COUNTERS: readonly CounterInfo[] = addon.counterList
 
+/** Each way to sum bytes for a checksum that this CPU has. */
+export const CHECKSUM_SUMS = addon.checksumSums
+
+/** A frame as a TAP gives it. */
+export interface FromPort {
+  readonly bytes: Uint8Array
+  readonly offload?: Partial<NativeOffload>
+}
+
+/** As the socket gives it: a datagram (from the VXLAN header on), or some of the size `segment`, the last perhaps smaller. */
+export interface FromHost {
+  readonly source: Ipv4Address
+  readonly bytes: Uint8Array
+  readonly segment?: number
+  /** The outer header's traffic class. */
+  readonly tos?: number
+}
+
 export interface DataplaneOptions {
   readonly address: Ipv4Address
   readonly vxlanPort: number
   readonly workers: number
+  /** What is sent to other hosts has the DSCP of what is inside. */
+  readonly copyDscp?: boolean
   /** No kernel: ports and underlay are in memory, frames come by injectFromPort and injectFromUnderlay. */
   readonly memory?: boolean
   /** The file in which flows to VIPs outlive the daemon: on a tmpfs. Without one they do not. */
@@ -131,6 +152,18 @@ export interface Traffic {
   readonly dropped: number
 }
 
+/** What became of one frame in memory mode. */
+export interface InjectedOne {
+  readonly verdict: NativeVerdict
+  readonly outputs: readonly NativeOutput[]
+}
+
+function one({ verdicts, outputs }: NativeResult): InjectedOne {
+  const [verdict] = verdicts
+  if (verdict === undefined) throw new Error('assertion failed: one frame, and no verdict')
+  return { verdict, outputs }
+}
+
 /** A dataplane: workers, ports and tables. */
 export class Dataplane {
   readonly #native: NativeDataplane
@@ -141,6 +174,7 @@ export class Dataplane {
       address: vtepNumber(options.address),
       vxlanPort: options.vxlanPort,
       workers: options.workers,
+      copyDscp: options.copyDscp ?? false,
       memory: options.memory ?? false,
       flowsPath: options.flowsPath ?? '',
       flows: options.flows ?? DEFAULT_FLOWS,
@@ -281,13 +315,30 @@ export class Dataplane {
     bytes: Uint8Array,
     offload: Partial<NativeOffload>,
     nowNs: bigint,
-  ): NativeResult {
-    return this.#native.injectFromPort(port, bytes, offload, nowNs)
+  ): InjectedOne {
+    return one(this.injectManyFromPort(port, [{ bytes, offload }], nowNs))
   }
 
   /** Memory mode: one datagram (from the VXLAN header on) from another host. */
-  injectFromUnderlay(source: Ipv4Address, bytes: Uint8Array, nowNs: bigint): NativeResult {
-    return this.#native.injectFromUnderlay(vtepNumber(source), bytes, nowNs)
+  injectFromUnderlay(source: Ipv4Address, bytes: Uint8Array, nowNs: bigint, tos = 0): InjectedOne {
+    return one(this.injectManyFromUnderlay([{ source, bytes, tos }], nowNs))
+  }
+
+  /** Memory mode: what a worker reads from a port in one turn. */
+  injectManyFromPort(port: PortId, frames: readonly FromPort[], nowNs: bigint): NativeResult {
+    const all = frames.map(({ bytes, offload = {} }) => ({ bytes, offload }))
+    return this.#native.injectFromPort(port, all, nowNs)
+  }
+
+  /** Memory mode: what a worker receives from other hosts in one turn. */
+  injectManyFromUnderlay(datagrams: readonly FromHost[], nowNs: bigint): NativeResult {
+    const all = datagrams.map(({ source, bytes, segment = 0, tos = 0 }) => ({
+      source: vtepNumber(source),
+      bytes,
+      segment,
+      tos,
+    }))
+    return this.#native.injectFromUnderlay(all, nowNs)
   }
 
   /** Memory mode: what a worker does between frames; it looks at `most` flows. */

@@ -9,10 +9,7 @@ import { type Case, drop, hex, routed, run, toPort, toVtep } from '../fixtures/c
 import { decode, decodeGood } from '../fixtures/decode-frame.ts'
 import {
   BROADCAST,
-  type Checksum,
-  type Packet,
   TIMESTAMPS,
-  type TcpFlag,
   type Transport,
   arp,
   concat,
@@ -27,9 +24,9 @@ import {
   pattern,
   put16,
   tcp,
-  udp,
   vlan,
 } from '../fixtures/frames.ts'
+import { type Parts, build, owed, superframe } from '../fixtures/superframe.ts'
 import { ENDPOINTS, GATEWAYS, Switchboard } from '../fixtures/switchboard.ts'
 
 const { a, b, c, d, e, r, s } = ENDPOINTS
@@ -39,123 +36,6 @@ const board = new Switchboard()
 t.teardown(() => {
   board.close()
 })
-
-/** A stream's or burst's parts: what a superframe and each of its segments are made of. */
-interface Parts {
-  readonly family?: 4 | 6
-  readonly kind: 'tcp' | 'udp'
-  readonly payload: Uint8Array
-  readonly size: number
-  readonly flags?: readonly TcpFlag[]
-  readonly sequence?: number
-  readonly tcpOptions?: Uint8Array
-  readonly ipOptions?: Uint8Array
-  readonly id?: number
-  readonly dontFragment?: boolean
-  readonly tos?: number
-  readonly ttl?: number
-  /** IPv6 extension headers before the transport header. */
-  readonly extended?: boolean
-  readonly tags?: number
-  readonly ecn?: boolean
-  readonly from?: { mac: string; ip: string; ip6?: string }
-  readonly to?: { mac: string; ip: string; ip6?: string }
-}
-
-/** The frame that carries `payload` as segment `index` of `count`; the superframe is the first and last of one. */
-function build(
-  parts: Parts,
-  payload: Uint8Array,
-  index: number,
-  count: number,
-  checksum: Checksum = 'good',
-): Uint8Array {
-  const { from = a, to = c, kind, size } = parts
-  const flags = (parts.flags ?? ['ack']).filter((flag) => {
-    if (flag === 'fin' || flag === 'psh') return index === count - 1
-    if (flag === 'cwr' && parts.ecn === true) return index === 0
-    return true
-  })
-  const sequence = ((parts.sequence ?? 1000) + index * size) >>> 0
-  let transport: Transport =
-    kind === 'tcp'
-      ? tcp(
-          {
-            from: 40000,
-            to: 5201,
-            sequence,
-            acknowledgement: 77,
-            flags,
-            window: 501,
-            options: parts.tcpOptions ?? new Uint8Array(0),
-            checksum,
-          },
-          payload,
-        )
-      : udp({ from: 40000, to: 5201, checksum }, payload)
-  let inner: Packet
-  if (parts.family === 6) {
-    if (parts.extended === true)
-      transport = extension('hopByHop', extension('destination', transport, 2))
-    inner = ipv6(
-      {
-        from: from.ip6 ?? '',
-        to: to.ip6 ?? '',
-        hopLimit: parts.ttl ?? 64,
-        trafficClass: parts.tos ?? 0,
-        flowLabel: 0xabcde,
-      },
-      transport,
-    )
-  } else {
-    inner = ipv4(
-      {
-        from: from.ip,
-        to: to.ip,
-        id: ((parts.id ?? 1) + index) & 0xffff,
-        dontFragment: parts.dontFragment ?? true,
-        tos: parts.tos ?? 0,
-        ttl: parts.ttl ?? 64,
-        options: parts.ipOptions ?? new Uint8Array(0),
-      },
-      transport,
-    )
-  }
-  for (let tag = 0; tag < (parts.tags ?? 0); tag++)
-    inner = vlan({ id: 10 + tag, service: tag > 0 }, inner)
-  return ethernet({ from: from.mac, to: to.mac }, inner)
-}
-
-function superframe(parts: Parts): {
-  frame: Uint8Array
-  offload: NativeOffload
-  segments: Uint8Array[]
-} {
-  const frame = build(parts, parts.payload, 0, 1, 'partial')
-  const count = Math.ceil(parts.payload.length / parts.size)
-  const segments = Array.from({ length: count }, (_, index) =>
-    build(
-      parts,
-      parts.payload.subarray(index * parts.size, (index + 1) * parts.size),
-      index,
-      count,
-    ),
-  )
-  const gso = parts.kind === 'udp' ? 'udp' : parts.family === 6 ? 'tcp6' : 'tcp4'
-  const offload = {
-    gso,
-    ecn: parts.ecn ?? false,
-    gsoSize: parts.size,
-    ...owed(frame, parts.kind),
-  } as const
-  return { frame, offload, segments }
-}
-
-/** The metadata of a frame whose transport checksum is unfinished. */
-function owed(frame: Uint8Array, kind: 'tcp' | 'udp') {
-  const checksumStart = decode(frame, { partial: true }).l4Offset
-  return { needsChecksum: true, checksumStart, checksumOffset: kind === 'tcp' ? 16 : 6 } as const
-}
 
 t.test('a superframe is cut for the underlay', async (t) => {
   const whole = (length: number, seed = 0): Uint8Array => pattern(length, seed)

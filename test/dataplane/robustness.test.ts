@@ -2,12 +2,8 @@
 // directions: nothing crashes, all that comes out can be accounted for, and what the data plane has made is right.
 
 import t from 'tap'
-import { COUNTERS } from '../../src/dataplane/binding.ts'
-import type {
-  NativeOffload,
-  NativeOutput,
-  NativeResult,
-} from '../../src/dataplane/binding-types.ts'
+import { COUNTERS, type InjectedOne } from '../../src/dataplane/binding.ts'
+import type { NativeOffload, NativeOutput } from '../../src/dataplane/binding-types.ts'
 import { hex } from '../fixtures/cases.ts'
 import { type Decoded, decode, decodeVxlan } from '../fixtures/decode-frame.ts'
 import {
@@ -214,7 +210,7 @@ interface Given {
 }
 
 /** What is wrong with a result; nothing, as a rule. */
-function faults(given: Given, { verdict, outputs }: NativeResult): string[] {
+function faults(given: Given, { verdict, outputs }: InjectedOne): string[] {
   const found: string[] = []
   const fault = (what: string): unknown => found.push(what)
   const [, home] = given.from === 'r' ? ['red', 16777215] : ['blue', 0]
@@ -315,7 +311,7 @@ t.test(`${FRAMES} frames of all sorts (seed ${SEED})`, async (t) => {
     const inside = frameFrom()
     const fromHost = random.once(3)
     let given: Given
-    let result: NativeResult
+    let result: InjectedOne
     if (fromHost) {
       const wrapped = vxlan(
         { vni: random.once(50) ? random.below(2 ** 24) : 4097 },
@@ -373,6 +369,7 @@ t.test(`${FRAMES} frames of all sorts (seed ${SEED})`, async (t) => {
   )
   t.strictSame(missed, [], 'every kind of verdict has come up')
   const rare = [
+    'congestion',
     'gateway_fragment',
     'icmp_rate_limited',
     'port_gone',
@@ -393,7 +390,7 @@ t.test(`${FRAMES} frames of all sorts (seed ${SEED})`, async (t) => {
 })
 
 /** How often the lane to other hosts must have refused what it was given: each VTEP that got nothing. */
-function refusals(given: Given, { verdict, outputs }: NativeResult, served: number): number {
+function refusals(given: Given, { verdict, outputs }: InjectedOne, served: number): number {
   if (given.from === null) return 0
   if (verdict.action === 'toVtep') return served === 0 ? 1 : 0
   if (verdict.action !== 'flood') return 0

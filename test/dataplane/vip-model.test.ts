@@ -4,7 +4,8 @@
 // Few addresses and ports, so that flows meet: WEFT_NAT_PACKETS=1000000 for a long run.
 
 import t from 'tap'
-import type { NativeOffload, NativeResult } from '../../src/dataplane/binding-types.ts'
+import type { InjectedOne } from '../../src/dataplane/binding.ts'
+import type { NativeOffload } from '../../src/dataplane/binding-types.ts'
 import type { BackendState } from '../../src/dataplane/rows.ts'
 import { type Decoded, decode } from '../fixtures/decode-frame.ts'
 import {
@@ -324,7 +325,7 @@ class World {
     to: string,
     packet: Packet,
     offload: Partial<NativeOffload> = {},
-  ): NativeResult {
+  ): InjectedOne {
     const frame = ethernet({ from, to }, packet)
     const { dataplane, nowNs } = this.board
     if (from === c.mac)
@@ -393,7 +394,7 @@ class World {
     return this.#expect(wanted, errorOf(result.outputs[0], 'from'), result)
   }
 
-  #compare(packet: ModelPacket, result: NativeResult, wanted: string): string | null {
+  #compare(packet: ModelPacket, result: InjectedOne, wanted: string): string | null {
     const { verdict, outputs } = result
     const kind = packet.protocol === TCP ? 'tcp' : 'udp'
     const about = `${kind} ${packet.flags} ${written(packet)}`
@@ -425,7 +426,7 @@ class World {
     return null
   }
 
-  #expect(wanted: string, came: string, { verdict }: NativeResult, about = ''): string | null {
+  #expect(wanted: string, came: string, { verdict }: InjectedOne, about = ''): string | null {
     return came === wanted ? null : `${about}: ${came}, not ${wanted} (${JSON.stringify(verdict)})`
   }
 }
@@ -453,7 +454,7 @@ function endsOf(decoded: Decoded, kind: 'tcp' | 'udp'): string {
 }
 
 /** An error: its one end that matters, and what it quotes; the quoted headers are read as a packet of their own. */
-function errorOf(output: NativeResult['outputs'][number] | undefined, end: 'from' | 'to'): string {
+function errorOf(output: InjectedOne['outputs'][number] | undefined, end: 'from' | 'to'): string {
   if (output === undefined) return 'nothing'
   const frame = output.port === 0 ? output.bytes.subarray(8) : output.bytes
   const { ip, icmp: error, payload, problems } = decode(frame)
