@@ -30,8 +30,10 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   ipam: ['net', 'netdb'],
   // What happened, in words: from records, collisions, and what gossip says. Told to it; it asks nobody.
   events: ['gossip', 'ipam', 'net', 'netdb'],
+  // Who is behind a service, from records: rows, names and lists ask it.
+  service: ['net', 'netdb'],
   // Rows derive from records, whatever wrote them: it must not know the facts file or gossip.
-  dataplane: ['net', 'netdb'],
+  dataplane: ['net', 'netdb', 'service'],
   // Who has which name, and who is asked for other names: from records that are served, whoever wrote them.
   dns: ['net', 'netdb'],
   // Changes the kernel as it is told; knows addresses, not why.
@@ -43,7 +45,18 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   // How large packets to other hosts may be; what is made of it is others'.
   pmtu: ['linux', 'net', 'netdb'],
   // Endpoints and sandboxes of this host: where kernel, data plane and records are brought together.
-  network: ['dataplane', 'dns', 'events', 'facts', 'ipam', 'linux', 'net', 'netdb', 'sandbox'],
+  network: [
+    'dataplane',
+    'dns',
+    'events',
+    'facts',
+    'ipam',
+    'linux',
+    'net',
+    'netdb',
+    'sandbox',
+    'service',
+  ],
   // Looks at what the others have made, and changes nothing but rows that are wrong. How hosts are asked is handed in.
   doctor: ['cluster', 'dataplane', 'gossip', 'ipam', 'linux', 'net', 'netdb', 'pmtu', 'sandbox'],
   // Requests → verbs of network and reads of the tables. Its client half needs only its own types.
@@ -60,6 +73,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'netdb',
     'network',
     'sandbox',
+    'service',
   ],
   // The composition root: makes everything and hands it to each other.
   daemon: [

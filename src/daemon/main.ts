@@ -2,6 +2,7 @@
 
 import { randomBytes } from 'node:crypto'
 import { mkdir, rmdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { ApiServer } from '../api/server.ts'
 import { Routes } from '../api/routes.ts'
 import { systemClock } from '../clock.ts'
@@ -78,7 +79,13 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
   const mtuBytes = underlay.mtuBytes - ENCAPSULATION_BYTES
   const paths = new PathMtus(underlay.mtuBytes)
 
-  const dataplane = new Dataplane({ address: underlay.address, vxlanPort, workers, copyDscp })
+  const dataplane = new Dataplane({
+    address: underlay.address,
+    vxlanPort,
+    workers,
+    copyDscp,
+    flowsPath: join(runDir, 'flows'),
+  })
   // Ports go before there is a controller only if there are none.
   const parts: { controller?: Controller; server?: ApiServer } = {}
   // Sandboxes of an earlier daemon keep its sockets, and what has arrived there since it ended.
@@ -101,6 +108,7 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
     apply: (batch) => {
       dataplane.apply(batch)
     },
+    clock: systemClock,
   })
   const names = new NameService({ ...config, netdb, clock: systemClock, log })
   undo.push(() => names.close())

@@ -20,6 +20,8 @@ export interface View {
   portOf(endpoint: string): PortId | undefined
   vtepOf(member: string): Ipv4Address | undefined
   numberOf(record: NetdbRecord): RecordNumber
+  /** Endpoints of hosts that went a moment ago: their flows wait for them. */
+  fallen(): Iterable<LiveRecord<'endpoint'>>
 }
 
 /** A network with all that belongs to it. */
@@ -27,6 +29,8 @@ export interface NetworkParts {
   readonly network: LiveRecord<'network'>
   readonly subnets: Iterable<LiveRecord<'subnet'>>
   readonly endpoints: Iterable<LiveRecord<'endpoint'>>
+  /** Some service has a VIP on it. */
+  readonly hasVips: boolean
 }
 
 /** No endpoint takes a gateway's address: the network's own rows stand before all claims. */
@@ -34,7 +38,10 @@ export const OF_THE_NETWORK: ClaimOrder = { claimedAt: -1, owner: '' }
 
 /** How a record's claims to rows stand among others'. */
 export function claimOf({ kind, owner, value }: NetdbRecord): ClaimOrder {
-  return { claimedAt: kind === 'endpoint' && value !== null ? value.claimedAt : 0, owner }
+  return {
+    claimedAt: (kind === 'endpoint' || kind === 'vip') && value !== null ? value.claimedAt : 0,
+    owner,
+  }
 }
 
 /** Where frames for an endpoint go; undefined: not known (yet). */
@@ -96,7 +103,7 @@ export function networkRows(parts: NetworkParts, view: View): Row[] {
       gatewayMac,
       gateway4: gateway,
       gateway6,
-      services: false,
+      services: parts.hasVips,
       ports: [...(here?.ports ?? [])].sort((a, b) => a - b),
       // Nobody knows where a learning peer has endpoints: it gets what is flooded in every subnet.
       vteps: [...new Set([...(here?.vteps ?? []), ...learning])].sort(),

@@ -4,6 +4,7 @@
 // in. flush() derives the dirty rows again and sends the difference. A network's rows are native only while an endpoint of
 // this host is on it.
 
+import type { Clock } from '../clock.ts'
 import type { LiveRecord, NetdbRecord } from '../netdb/record.ts'
 import { recordName } from '../netdb/record.ts'
 import type { Change, Netdb } from '../netdb/table.ts'
@@ -19,11 +20,21 @@ import {
   networkRows,
 } from './derive.ts'
 import { RecordNumbers } from './record-numbers.ts'
+import { Fallen } from './fallen.ts'
 import type { PortId, RecordNumber, Row } from './rows.ts'
+import { vipRows } from './service-rows.ts'
 import { wantedRows } from './wanted-rows.ts'
 
 /** The kinds of records that rows come from. */
-const DERIVED_FROM = ['member', 'network', 'subnet', 'endpoint'] as const
+const DERIVED_FROM = [
+  'member',
+  'network',
+  'subnet',
+  'endpoint',
+  'service',
+  'vip',
+  'backend',
+] as const
 
 export interface ProgrammerOptions {
   readonly netdb: Netdb
@@ -35,7 +46,13 @@ export interface ProgrammerOptions {
   readonly mtuTo?: (member: string) => number
   /** Sends a batch to the native core. */
   readonly apply: (batch: Uint8Array) => void
+  /** How long connections to backends of a dead host wait for it. Without a clock they wait until its records are removed. */
+  readonly clock?: Pick<Clock, 'setTimeout'>
+  readonly fallenMs?: number
 }
+
+/** A host that pauses for seconds loses nothing; one that is dead keeps nobody waiting for long. */
+const FALLEN_MS = 10_000
 
 export class Programmer {
   readonly #netdb: Netdb
@@ -51,14 +68,26 @@ export class Programmer {
   readonly #subnets = new Map<string, Map<string, LiveRecord<'subnet'>>>()
   /** Networks with endpoints of this host. */
   readonly #active = new Set<string>()
+  /** Network → its VIPs; service → what was decided about its backends. */
+  readonly #vips = new Map<string, Map<string, LiveRecord<'vip'>>>()
+  readonly #settings = new Map<string, Map<string, LiveRecord<'backend'>>>()
+  readonly #fallen: Fallen
 
   readonly #dirtyRecords = new Map<string, NetdbRecord>()
   readonly #dirtyNetworks = new Set<string>()
   #scheduled = false
 
-  constructor({ netdb, self, mtu, mtuTo, apply }: ProgrammerOptions) {
+  constructor(options: ProgrammerOptions) {
+    const { netdb, self, mtu, mtuTo, apply, clock, fallenMs = FALLEN_MS } = options
     this.#netdb = netdb
     this.#apply = apply
+    this.#fallen = new Fallen(
+      netdb,
+      (task) => clock?.setTimeout(task, fallenMs),
+      (endpoint) => {
+        this.#markFallen(endpoint)
+      },
+    )
     this.#view = {
       self,
       mtu,
@@ -66,6 +95,7 @@ export class Programmer {
       portOf: (endpoint) => this.#ports.get(endpoint),
       vtepOf: (member) => netdb.get('member', member)?.value.vtep,
       numberOf: (record) => this.#numbers.of(record),
+      fallen: () => this.#fallen.list(),
     }
     netdb.watch((change) => {
       this.#onChange(change)
@@ -114,11 +144,15 @@ export class Programmer {
 
   /** Sends what has changed. Happens by itself after each change; at once for who must know that it is done. */
   flush(): void {
+    this.#fallen.prune()
     this.#scheduled = false
     for (const network of this.#dirtyNetworks) this.#followActivity(network)
     for (const record of this.#dirtyRecords.values()) this.#claimRecord(record)
     this.#dirtyRecords.clear()
-    for (const network of this.#dirtyNetworks) this.#claimNetwork(network)
+    for (const network of this.#dirtyNetworks) {
+      this.#claimNetwork(network)
+      for (const vip of this.#vips.get(network)?.values() ?? []) this.#claimRecord(vip)
+    }
     this.#dirtyNetworks.clear()
     const batch = this.#claims.takeBatch()
     if (batch !== null) this.#apply(batch)
@@ -139,11 +173,16 @@ export class Programmer {
   }
 
   #onChange({ before, after }: Change): void {
+    this.#fallen.follow({ before, after })
     for (const record of [before, after]) {
       if (record === undefined) continue
       this.#index(record, record === after)
       this.#dirtyRecords.set(recordName(record), record)
     }
+    this.#schedule()
+  }
+
+  #schedule(): void {
     if (this.#scheduled) return
     this.#scheduled = true
     queueMicrotask(() => {
@@ -169,10 +208,36 @@ export class Programmer {
       case 'member':
         this.#markEndpointsOf(record.key)
         break
+      case 'service':
+        this.#markNetworksOf(record.key)
+        break
+      case 'vip':
+        keep(this.#vips, record.value.network, record as LiveRecord<'vip'>, present)
+        this.#dirtyNetworks.add(record.value.network)
+        break
+      case 'backend':
+        keep(this.#settings, record.value.service, record as LiveRecord<'backend'>, present)
+        this.#markNetworksOf(record.value.service)
+        break
       case 'node':
       case 'cluster':
         break
     }
+  }
+
+  #markNetworksOf(service: string): void {
+    for (const [network, vips] of this.#vips) {
+      for (const { value } of vips.values())
+        if (value.service === service) this.#dirtyNetworks.add(network)
+    }
+  }
+
+  /** An endpoint of a dead host is no backend any more. */
+  #markFallen(endpoint: LiveRecord<'endpoint'>): void {
+    const name = recordName(endpoint)
+    if (this.#netdb.find(name) === undefined) this.#numbers.forget(name)
+    this.#dirtyNetworks.add(endpoint.value.network)
+    this.#schedule()
   }
 
   /** A member's VTEP stands in the rows of its endpoints and in the flood lists of their networks, and of those it learns on. */
@@ -218,13 +283,32 @@ export class Programmer {
       case 'endpoint':
         if (!this.#active.has(record.value.network)) return []
         return endpointRows(record as LiveRecord<'endpoint'>, this.#view)
+      case 'vip':
+        return this.#rowsOfVip(record as LiveRecord<'vip'>)
       case 'network':
       case 'subnet':
         return [] // gathered in #claimNetwork
+      case 'service':
+      case 'backend': // in the rows of VIPs
       case 'node':
       case 'cluster':
         return [] // for others than the data plane
     }
+  }
+
+  #rowsOfVip(vip: LiveRecord<'vip'>): Row[] {
+    const { network, service } = vip.value
+    if (!this.#active.has(network)) return []
+    return vipRows(
+      {
+        vip,
+        service: this.#netdb.get('service', service),
+        settings: this.#settings.get(service)?.values() ?? [],
+        subnets: this.#subnets.get(network)?.values() ?? [],
+        endpoints: this.#endpoints.get(network)?.values() ?? [],
+      },
+      this.#view,
+    )
   }
 
   #claimNetwork(key: string): void {
@@ -236,7 +320,8 @@ export class Programmer {
     }
     const subnets = this.#subnets.get(key)?.values() ?? []
     const endpoints = this.#endpoints.get(key)?.values() ?? []
-    const rows = networkRows({ network, subnets, endpoints }, this.#view)
+    const hasVips = this.#vips.has(key)
+    const rows = networkRows({ network, subnets, endpoints, hasVips }, this.#view)
     this.#claims.replace(claimant, OF_THE_NETWORK, rows)
   }
 }

@@ -14,6 +14,7 @@ import {
   networkRows,
 } from './derive.ts'
 import type { Row } from './rows.ts'
+import { vipRows } from './service-rows.ts'
 
 export function wantedRows(netdb: Pick<Netdb, 'list'>, view: View): Row[] {
   const claims = new Claims()
@@ -21,13 +22,24 @@ export function wantedRows(netdb: Pick<Netdb, 'list'>, view: View): Row[] {
     claims.replace(recordName(member), claimOf(member), memberRows(member, view))
   const endpoints = byNetwork(netdb.list('endpoint'))
   const subnets = byNetwork(netdb.list('subnet'))
+  const vips = byNetwork(netdb.list('vip'))
   for (const network of netdb.list('network')) {
     const those = endpoints.get(network.key) ?? []
     const active = those.some(
       ({ owner, key }) => owner === view.self && view.portOf(key) !== undefined,
     )
     if (!active) continue
-    const parts = { network, subnets: subnets.get(network.key) ?? [], endpoints: those }
+    const here = vips.get(network.key) ?? []
+    const parts = {
+      network,
+      subnets: subnets.get(network.key) ?? [],
+      endpoints: those,
+      hasVips: here.length > 0,
+    }
+    for (const vip of here) {
+      const rows = vipRows({ ...parts, ...ofService(netdb, vip), vip }, view)
+      claims.replace(recordName(vip), claimOf(vip), rows)
+    }
     claims.replace(`gathered/${network.key}`, OF_THE_NETWORK, networkRows(parts, view))
   }
   for (const [, those] of endpoints) {
@@ -39,7 +51,14 @@ export function wantedRows(netdb: Pick<Netdb, 'list'>, view: View): Row[] {
   return claims.winners()
 }
 
-function byNetwork<K extends 'endpoint' | 'subnet'>(
+function ofService(netdb: Pick<Netdb, 'list'>, vip: LiveRecord<'vip'>) {
+  return {
+    service: netdb.list('service').find(({ key }) => key === vip.value.service),
+    settings: netdb.list('backend').filter(({ value }) => value.service === vip.value.service),
+  }
+}
+
+function byNetwork<K extends 'endpoint' | 'subnet' | 'vip'>(
   records: readonly LiveRecord<K>[],
 ): Map<string, LiveRecord<K>[]> {
   const groups = new Map<string, LiveRecord<K>[]>()

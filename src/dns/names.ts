@@ -148,6 +148,9 @@ export class Names {
       case 'member':
       case 'node':
       case 'cluster':
+      case 'service':
+      case 'vip': // who says how a service is answered: setService()
+      case 'backend':
         break
     }
   }
@@ -161,7 +164,7 @@ export class Names {
       network.internal = false
     } else if (record.kind === 'subnet') {
       network.subnets.delete(recordName(record))
-    } else {
+    } else if (record.kind === 'endpoint') {
       network.names.remove(recordName(record))
     }
     this.#dropIfEmpty(id)

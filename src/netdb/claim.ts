@@ -1,4 +1,4 @@
-// A claim: since when an endpoint has its addresses, or a network its name. It outlives rewrites, restarts and defence, and ends with
+// A claim: since when an endpoint or a VIP has its addresses, or a network or service its name. It outlives rewrites, restarts and defence, and ends with
 // what is claimed.
 
 import type { Kind, NetdbRecord, ValueOf, Written } from './record.ts'
@@ -14,10 +14,17 @@ export function claimed<K extends Kind>(
     const claimedAt = claimOf(value as Written<'endpoint'>, held) ?? nowLamport
     return { ...value, claimedAt } as ValueOf[K]
   }
-  if (kind === 'network') {
-    // A network keeps its name for life.
-    const claimedAt = held?.kind === 'network' ? held.value?.claimedAt : undefined
+  if (kind === 'network' || kind === 'service') {
+    // Both keep their names for life.
+    const claimedAt =
+      held?.kind === 'network' || held?.kind === 'service' ? held.value?.claimedAt : undefined
     return { ...value, claimedAt: claimedAt ?? nowLamport } as ValueOf[K]
+  }
+  if (kind === 'vip') {
+    const { ip, ip6 } = value as Written<'vip'>
+    const before = held?.kind === 'vip' ? held.value : null
+    const same = before !== null && before.ip === ip && before.ip6 === ip6
+    return { ...value, claimedAt: same ? before.claimedAt : nowLamport } as ValueOf[K]
   }
   return value as ValueOf[K]
 }

@@ -22,7 +22,9 @@ import {
   type NetworkValue,
   type SubnetValue,
   type ValueOf,
+  backendKey,
   subnetKey,
+  vipKey,
 } from './record.ts'
 
 interface KindShape<V> {
@@ -38,6 +40,10 @@ const MAX_PORT = 65_535
 const MIN_MTU = 576
 const MAX_ROUTES = 64
 const MAX_ALIASES = 16
+/** Networks of one service. */
+const MAX_NETWORKS = 64
+/** kMostWeight of native/tables/rows.h. */
+const MAX_WEIGHT = 256
 /** Holders of one address, of its IPv6 twin and of a MAC. */
 const MAX_SUPERSEDED = 4
 /** kind/key@owner: record.ts. */
@@ -192,6 +198,53 @@ const SHAPES: { readonly [K in Kind]: KindShape<ValueOf[K]> } = {
       supersedes: value.supersedes,
       claimedAt: value.claimedAt,
     }),
+  },
+  service: {
+    shape: z.object({
+      name: text((name) => parseName('service', name)),
+      endpointMode: z.enum(['vip', 'dnsrr']),
+      scheduler: z.enum(['rr', 'lc', 'sh', 'maglev']).default('rr'),
+      networks: z.array(id).max(MAX_NETWORKS),
+      labels: words.default({}),
+      createdAtMs: wholeNumber(0, MAX_TIME_MS).default(0),
+      claimedAt: wholeNumber(0, Number.MAX_SAFE_INTEGER),
+    }),
+    toJson: (value) => ({
+      name: value.name,
+      endpointMode: value.endpointMode,
+      scheduler: value.scheduler,
+      networks: value.networks,
+      labels: inOrder(value.labels),
+      createdAtMs: value.createdAtMs,
+      claimedAt: value.claimedAt,
+    }),
+  },
+  vip: {
+    shape: z.object({
+      service: id,
+      network: id,
+      ip: ipv4,
+      ip6: ipv6.nullable().default(null),
+      claimedAt: wholeNumber(0, Number.MAX_SAFE_INTEGER),
+    }),
+    toJson: ({ service, network, ip, ip6, claimedAt }) => ({
+      service,
+      network,
+      ip,
+      ip6,
+      claimedAt,
+    }),
+    keyFits: (key, value) => key === vipKey(value),
+  },
+  backend: {
+    shape: z.object({
+      service: id,
+      endpoint: id,
+      weight: wholeNumber(0, MAX_WEIGHT).default(1),
+      drain: z.boolean().default(false),
+    }),
+    toJson: ({ service, endpoint, weight, drain }) => ({ service, endpoint, weight, drain }),
+    keyFits: (key, value) => key === backendKey(value),
   },
 }
 

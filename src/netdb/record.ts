@@ -91,6 +91,44 @@ export interface EndpointValue {
   readonly claimedAt: number
 }
 
+export type EndpointMode = 'vip' | 'dnsrr'
+/** How a VIP's new flows are shared out: ipvsadm's names where it has one. */
+export type SchedulerName = 'rr' | 'lc' | 'sh' | 'maglev'
+
+/** A service: a name that endpoints stand behind. Shared; key: the service's id. */
+export interface ServiceValue {
+  readonly name: string
+  readonly endpointMode: EndpointMode
+  readonly scheduler: SchedulerName
+  /** Ids of the networks that it is on. */
+  readonly networks: readonly string[]
+  readonly labels: Readonly<Record<string, string>>
+  /** By the clock of the host that made it. */
+  readonly createdAtMs: number
+  /** Lamport time of its making: of two with one name the older has it. */
+  readonly claimedAt: number
+}
+
+/** A service's address on one network. Shared; key: vipKey(). */
+export interface VipValue {
+  readonly service: string
+  readonly network: string
+  readonly ip: Ipv4Address
+  readonly ip6: Ipv6Address | null
+  /** Lamport time since when it has these addresses. */
+  readonly claimedAt: number
+}
+
+/** What was decided about one backend of a service. Shared; key: backendKey(). Without a record: weight 1, not drained. */
+export interface BackendValue {
+  readonly service: string
+  /** The endpoint's key. */
+  readonly endpoint: string
+  readonly weight: number
+  /** It takes no new flows, and keeps those that it has. */
+  readonly drain: boolean
+}
+
 export interface ValueOf {
   readonly member: MemberValue
   readonly node: NodeValue
@@ -98,12 +136,15 @@ export interface ValueOf {
   readonly network: NetworkValue
   readonly subnet: SubnetValue
   readonly endpoint: EndpointValue
+  readonly service: ServiceValue
+  readonly vip: VipValue
+  readonly backend: BackendValue
 }
 
 export type Kind = keyof ValueOf
 
 /** What a writer says of a fact: since when it is claimed is for netdb to say. */
-export type Written<K extends Kind> = K extends 'endpoint' | 'network'
+export type Written<K extends Kind> = K extends 'endpoint' | 'network' | 'service' | 'vip'
   ? Omit<ValueOf[K], 'claimedAt'>
   : ValueOf[K]
 
@@ -146,6 +187,9 @@ const OWNED: Readonly<Record<Kind, boolean>> = {
   network: false,
   subnet: false,
   endpoint: true,
+  service: false,
+  vip: false,
+  backend: false,
 }
 
 export const KINDS = Object.keys(OWNED) as readonly Kind[]
@@ -165,6 +209,18 @@ export function isOwned(kind: Kind): boolean {
  */
 export function subnetKey({ network, cidr }: Pick<SubnetValue, 'network' | 'cidr'>): string {
   return `${network}/${formatCidr(cidr)}`
+}
+
+/** A service has one VIP on a network, of both families. */
+export function vipKey({ service, network }: Pick<VipValue, 'service' | 'network'>): string {
+  return `${service}/${network}`
+}
+
+export function backendKey({
+  service,
+  endpoint,
+}: Pick<BackendValue, 'service' | 'endpoint'>): string {
+  return `${service}/${endpoint}`
 }
 
 /** What names a record: the owner is part of the name of an owned one, so that nobody can write over another's. */

@@ -13,7 +13,7 @@ import type { Contenders } from '../ipam/preference.ts'
 import { cidrContains } from '../net/cidr.ts'
 import type { Ipv4Address } from '../net/ipv4-address.ts'
 import type { Ipv6Address } from '../net/ipv6-address.ts'
-import { type MacAddress, parseMacAddress } from '../net/mac-address.ts'
+import { type MacAddress, macFromIpv4, parseMacAddress } from '../net/mac-address.ts'
 import { type LiveRecord, type SubnetValue, recordName } from '../netdb/record.ts'
 import type { Netdb } from '../netdb/table.ts'
 
@@ -35,11 +35,14 @@ export interface AddressBookOptions {
 }
 
 export interface AddressQuestion {
+  /** Of the endpoint, or the key of a VIP. */
   readonly endpointId: string
   readonly name: string
   readonly network: LiveRecord<'network'>
   readonly subnets: readonly SubnetValue[]
   readonly wish: AddressWish
+  /** Of a service: the lowest address that is free, whatever this host prefers. Services are few, and made by hand. */
+  readonly isVip?: boolean
 }
 
 export interface Addresses {
@@ -83,8 +86,8 @@ export class AddressBook {
     const addresses = this.#choose(question)
     const { ip, ip6, mac } = addresses
     this.#promised.set(endpointId, {
-      record: this.#recordOf(endpointId),
-      who: `${name} on ${this.#options.host}`,
+      record: question.isVip === true ? `vip/${endpointId}` : this.#recordOf(endpointId),
+      who: question.isVip === true ? `the VIP of ${name}` : `${name} on ${this.#options.host}`,
       absent: false,
       networkId: network.key,
       ip,
@@ -102,7 +105,10 @@ export class AddressBook {
   #choose(question: AddressQuestion): Addresses {
     const { name, network, subnets, wish } = question
     const facts = this.#factsOf(network.value.name)
-    const own = facts.find((fact) => fact.host === this.#options.host && fact.name === name)
+    const own =
+      question.isVip === true
+        ? undefined
+        : facts.find((fact) => fact.host === this.#options.host && fact.name === name)
     const isReserved = own !== undefined && isFor(wish, own)
     if (isReserved) {
       const mac = wish.mac === undefined ? own.mac : parseMacAddress(wish.mac)
@@ -118,7 +124,10 @@ export class AddressBook {
       subnets,
       held,
       released: this.#releasedOn(network.key),
-      contenders: this.#options.contenders(),
+      contenders:
+        question.isVip === true
+          ? { self: this.#options.netdb.self, members: [] }
+          : this.#options.contenders(),
     })
     return { ...chosen, asked: asksIp || wish.mac !== undefined }
   }
@@ -198,9 +207,21 @@ export class AddressBook {
         ip6: fact.ip6 ?? null,
         mac: fact.mac,
       }))
+    const vips = netdb
+      .list('vip')
+      .filter(({ key, value }) => value.network === network.key && key !== endpointId)
+      .map((record) => ({
+        record: recordName(record),
+        who: `the VIP of service ${netdb.get('service', record.value.service)?.value.name ?? record.value.service}`,
+        absent: false,
+        ip: record.value.ip,
+        ip6: record.value.ip6,
+        mac: macFromIpv4(record.value.ip),
+      }))
     return [
       ...onNetwork(netdb.list('endpoint'), false),
       ...onNetwork(netdb.listHidden('endpoint'), true),
+      ...vips,
       ...[...this.#promised]
         .filter(([id, { networkId }]) => id !== endpointId && networkId === network.key)
         .map(([, holder]) => holder),

@@ -96,14 +96,37 @@ t.test('every kind goes both ways', async (t) => {
       range: parseIpv4Cidr('10.1.128.0/17'),
     },
     endpoint: { ...endpoint(5, 9), ip6: parseIpv6Address('fd57:1::5') },
+    service: {
+      name: 'web',
+      endpointMode: 'vip',
+      scheduler: 'maglev',
+      networks: ['n1', 'n2'],
+      labels: { b: '2', a: '1' },
+      createdAtMs: 1_800_000_000_000,
+      claimedAt: 7,
+    },
+    vip: {
+      service: 's1',
+      network: 'n1',
+      ip: parseIpv4Address('10.1.0.2'),
+      ip6: parseIpv6Address('fd57:1::2'),
+      claimedAt: 8,
+    },
+    backend: { service: 's1', endpoint: 'e1', weight: 256, drain: true },
   }
   for (const kind of Object.keys(values) as Kind[]) {
-    const key = kind === 'subnet' ? 'n1/10.1.0.0/16' : kind === 'member' ? 'h1' : 'k'
+    const keys: Partial<Record<Kind, string>> = {
+      subnet: 'n1/10.1.0.0/16',
+      member: 'h1',
+      vip: 's1/n1',
+      backend: 's1/e1',
+    }
+    const key = keys[kind] ?? 'k'
     const record = written('h1', 2 ** 53 - 1, kind, key, values[kind])
     const read = decoded(record.encoded)
     t.strictSame(read.record, JSON.parse(JSON.stringify(record.record)), kind)
     const again = written('h1', 2 ** 53 - 1, kind, key, read.record!.value as ValueOf[Kind])
-    if (kind === 'node' || kind === 'network')
+    if (kind === 'node' || kind === 'network' || kind === 'service')
       t.match(Buffer.from(record.encoded).toString(), /"a":.*"b":/, 'labels are sorted')
     t.equal(
       hex(again.encoded),
@@ -148,6 +171,30 @@ t.test('what is refused, and why', async (t) => {
     ['no time', bytesOf({ lamport: [0, 0, 0, 0, 0, 0, 0, 0] }), 'lamport'],
     ['no safe integer', bytesOf({ lamport: [0, 0x20, 0, 0, 0, 0, 0, 0] }), 'lamport'],
     ['no JSON', bytesOf({ value: '{' }), 'value'],
+    [
+      'a VIP under the key of another',
+      bytesOf({
+        kind: 'vip',
+        key: 's1/n2',
+        value: JSON.stringify({
+          service: 's1',
+          network: 'n1',
+          ip: '10.0.0.2',
+          ip6: null,
+          claimedAt: 1,
+        }),
+      }),
+      'value',
+    ],
+    [
+      'a backend of weight -1',
+      bytesOf({
+        kind: 'backend',
+        key: 's1/e1',
+        value: JSON.stringify({ service: 's1', endpoint: 'e1', weight: -1, drain: false }),
+      }),
+      'value',
+    ],
     ['null', bytesOf({ value: 'null' }), 'value'],
     ['a wrong type', bytesOf({ value: '{"name":7,"mtu":null}' }), 'value'],
     ['a missing field', bytesOf({ value: '{"name":"blue"}' }), 'value'],
@@ -207,10 +254,10 @@ t.test('what a newer version says is kept, and told on', async (t) => {
   t.strictSame(netdb.get('network', 'n1')?.value, known, 'we read what we know')
   t.equal(hex(netdb.stored.get('network/n1')!.held.encoded), hex(extended), 'and keep the rest')
 
-  const unknown = bytesOf({ kind: 'vip', key: 'v1', value: '\u0001?' })
+  const unknown = bytesOf({ kind: 'port', key: 'v1', value: '\u0001?' })
   t.ok(netdb.receive(unknown)?.news, 'a kind that we do not know')
-  t.equal(hex(netdb.stored.get('vip/v1')!.held.encoded), hex(unknown))
-  t.equal(netdb.find('vip/v1'), undefined, 'is not served')
+  t.equal(hex(netdb.stored.get('port/v1')!.held.encoded), hex(unknown))
+  t.equal(netdb.find('port/v1'), undefined, 'is not served')
   const task = bytesOf({ flags: 1, kind: 'task', key: 't1', owner: 'h2', writer: 'h3' })
   t.equal(netdb.receive(task), null, 'of an owned one only its owner speaks')
 })
