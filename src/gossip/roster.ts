@@ -71,6 +71,8 @@ export class Roster {
   /** The next up to `count` of the round, each at most once; a new round has a new order. */
   next(count: number): MemberId[] {
     const turn: MemberId[] = []
+    // Whose turn comes again where two rounds meet: the next time, for nobody is left out of a round.
+    const again: MemberId[] = []
     const wanted = Math.min(count, this.#ids.length)
     while (turn.length < wanted) {
       if (this.#round.length === 0) {
@@ -78,8 +80,11 @@ export class Roster {
         this.#shuffle(this.#round, this.#round.length)
       }
       const id = this.#round.pop() as MemberId
-      if (this.#places.has(id) && !turn.includes(id)) turn.push(id)
+      if (!this.#places.has(id)) continue
+      if (turn.includes(id)) again.push(id)
+      else turn.push(id)
     }
+    this.#round.push(...again)
     return turn
   }
 

@@ -51,11 +51,13 @@ if (process.argv[2] === RELAY) {
 
   t.test('what is lost, twice, late or changed is counted as that', { skip }, async (t) => {
     const { stdout, stderr } = await inside(`
-      $flood sink --port 9001 --idle-ms 200 &
       ${[process.execPath, ...process.execArgv, ...process.argv.slice(1, 2), RELAY].join(' ')} &
       relay=$!
+      until ss -Hlun | grep -q :9000; do kill -0 $relay || exit 1; sleep 0.05; done
+      $flood sink --port 9001 --idle-ms 200 &
+      sink=$!
       $flood send --to 127.0.0.1 --port 9000 --packets 400 --flows 4 --bytes 200 --rate 4000
-      wait %1; kill $relay; wait`)
+      wait $sink; kill $relay; wait`)
     const { send, sink } = reports(stdout)
     t.match(send, { sent: 400 }, stderr)
     // One of each for each of four flows.
