@@ -195,7 +195,7 @@ uint32_t Conntrack::Insert(Flow flow, BackendTally* tally, uint64_t now_ns) {
   Link(index);
   size_++;
   SetTally(index, tally);
-  tally->flows.fetch_add(1, std::memory_order_relaxed);
+  if (tally != nullptr) tally->flows.fetch_add(1, std::memory_order_relaxed);
   return index;
 }
 

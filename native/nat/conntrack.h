@@ -39,7 +39,7 @@ class Conntrack {
   uint32_t FindReply(uint32_t vni, uint8_t protocol, const Ends& ends) const;
 
   // Makes a flow, in place of the least worthy one when there is no room. `check` and `used_ns` are
-  // filled in. kNone: no room at all.
+  // filled in; `tally` may be nullptr. kNone: no room at all.
   uint32_t Insert(Flow flow, BackendTally* tally, uint64_t now_ns);
   void Remove(uint32_t index);
   void SetState(uint32_t index, FlowState state, uint64_t now_ns);

@@ -6,6 +6,10 @@
 //
 // The source is the client, except for a backend that has reached itself (hairpin): then the VIP.
 // seen_port is client_port, unless another flow has that reply tuple already.
+//
+// A client that speaks to a backend without the VIP, from a port that one of its flows has there,
+// has a flow of its own as well (direct): its VIP is the backend's address, and only the port
+// changes.
 
 #ifndef WEFT_NAT_FLOW_H_
 #define WEFT_NAT_FLOW_H_
@@ -52,6 +56,7 @@ struct Flow {
   static constexpr uint8_t kHairpin = 1;
   static constexpr uint8_t kFinFromClient = 2;
   static constexpr uint8_t kFinFromBackend = 4;
+  static constexpr uint8_t kDirect = 8;
 
   // What it is never changes while it lives, and is covered by `check`. All that a lookup compares
   // stands in the first 64 bytes.
@@ -64,7 +69,7 @@ struct Flow {
   uint16_t backend_port;
   uint32_t vni;  // of the client
   uint8_t protocol;
-  // What has become of it, but for kHairpin.
+  // What has become of it, but for kHairpin and kDirect.
   FlowState state;
   uint8_t flags;
   uint8_t probes;  // kDoomed: questions put to the client
@@ -77,6 +82,7 @@ struct Flow {
   uint64_t used_ns;  // renewed at most once a second
 
   bool IsHairpin() const { return (flags & kHairpin) != 0; }
+  bool IsDirect() const { return (flags & kDirect) != 0; }
   Ends Original() const { return {client, vip, client_port, vip_port}; }
   Ends Translated() const { return {IsHairpin() ? vip : client, backend, seen_port, backend_port}; }
   uint32_t Check() const;
@@ -88,7 +94,7 @@ inline uint32_t Flow::Check() const {
   const auto* bytes = reinterpret_cast<const uint8_t*>(this);
   constexpr size_t kChanging = offsetof(Flow, protocol);
   for (size_t i = 0; i < offsetof(Flow, check); i += 4) {
-    uint32_t word = uint32_t{protocol} | static_cast<uint32_t>(flags & kHairpin) << 8;
+    uint32_t word = uint32_t{protocol} | static_cast<uint32_t>(flags & (kHairpin | kDirect)) << 8;
     if (i != kChanging) memcpy(&word, bytes + i, 4);
     sum = Mix64(sum ^ word);
   }

@@ -75,9 +75,9 @@ void Used(Passage* passage, uint32_t index) {
 template <typename Rewrite>
 Verdict Forward(Passage* passage, Frame* frame, uint32_t index, Rewrite rewrite) {
   const Flow& flow = passage->conntrack->flow(index);
-  const MacAddress* way =
-      flow.IsHairpin() ? nullptr : WayTo(passage, flow.backend_vni, flow.backend);
-  if (way == nullptr && !flow.IsHairpin()) return Verdict::Drop(Counter::drop_vip_backend_unknown);
+  const MacAddress* way = &passage->key.destination_mac;
+  if (!flow.IsHairpin() && !flow.IsDirect()) way = WayTo(passage, flow.backend_vni, flow.backend);
+  if (way == nullptr) return Verdict::Drop(Counter::drop_vip_backend_unknown);
   if (BackendTally* tally = passage->conntrack->tally(index); tally != nullptr) {
     tally->packets_out.fetch_add(1, std::memory_order_relaxed);
     tally->bytes_out.fetch_add(passage->key.l3_length, std::memory_order_relaxed);
@@ -85,7 +85,8 @@ Verdict Forward(Passage* passage, Frame* frame, uint32_t index, Rewrite rewrite)
   rewrite(flow);
   Used(passage, index);
   if (flow.IsHairpin()) return Hairpin(passage, frame);
-  Readdress(passage, frame, passage->key.source_mac, *way);
+  const MacAddress to = *way;
+  Readdress(passage, frame, passage->key.source_mac, to);
   passage->translated = true;
   return Verdict::Continue();
 }
@@ -139,42 +140,80 @@ bool FindSeenPort(const Conntrack& conntrack, Flow* flow) {
   return false;
 }
 
+// Of the first packet that a flow is made of.
+Flow NewFlow(const Passage& passage) {
+  const PacketKey& key = passage.key;
+  Flow flow{};
+  flow.client = key.source;
+  flow.vip = key.destination;
+  flow.client_port = key.source_port;
+  flow.vip_port = key.destination_port;
+  flow.vni = passage.vni;
+  flow.created_s = static_cast<uint32_t>(passage.now_ns / Conntrack::kSecond);
+  flow.protocol = key.protocol;
+  flow.state = key.protocol == kProtocolTcp ? FlowState::kHalfOpen : FlowState::kUdpNew;
+  return flow;
+}
+
+Verdict Track(Passage* passage, Frame* frame, Flow* flow, BackendTally* tally) {
+  Conntrack& conntrack = *passage->conntrack;
+  const uint32_t index = FindSeenPort(conntrack, flow)
+                             ? conntrack.Insert(*flow, tally, passage->now_ns)
+                             : Conntrack::kNone;
+  if (index == Conntrack::kNone) return Verdict::Drop(Counter::drop_vip_no_room);
+  if (tally != nullptr) conntrack.counters().Add(Counter::vip_flows);
+  return ForwardPacket(passage, frame, index);
+}
+
+bool Opens(uint8_t tcp_flags) { return (tcp_flags & (kTcpSyn | kTcpAck | kTcpRst)) == kTcpSyn; }
+
+bool IsOver(const Flow& flow) {
+  return flow.state == FlowState::kClosing || flow.state == FlowState::kClosed ||
+         flow.state == FlowState::kDoomed;
+}
+
+// For no VIP. To its receiver it must not look like a packet of a flow that the sender has there
+// through one, or the answers would go there: what is over makes way, what is not keeps its port.
+Verdict KeepApart(Passage* passage, Frame* frame) {
+  Conntrack& conntrack = *passage->conntrack;
+  const PacketKey& key = passage->key;
+  const bool tcp = key.protocol == kProtocolTcp;
+  if (tcp && !Opens(TransportFlags(*frame, key))) return Verdict::Continue();
+  const uint32_t index = conntrack.FindReply(passage->vni, key.protocol, EndsOf(key).Reversed());
+  if (index == Conntrack::kNone) return Verdict::Continue();
+  if (IsOver(conntrack.flow(index))) {
+    conntrack.Remove(index);
+    return Verdict::Continue();
+  }
+  Flow flow = NewFlow(*passage);
+  flow.backend = key.destination;
+  flow.backend_port = key.destination_port;
+  flow.vip_vni = passage->vni;
+  flow.backend_vni = passage->vni;
+  flow.flags = Flow::kDirect;
+  return Track(passage, frame, &flow, nullptr);
+}
+
 Verdict Begin(Passage* passage, Frame* frame, const Vip& vip) {
   const PacketKey& key = passage->key;
   const ServiceRow& row = *vip.row;
-  if (key.protocol == kProtocolTcp) {
-    const uint8_t flags = TransportFlags(*frame, key);
-    const bool opens = (flags & (kTcpSyn | kTcpAck | kTcpRst)) == kTcpSyn;
-    if (!opens) return Refuse(passage, frame);
+  if (key.protocol == kProtocolTcp && !Opens(TransportFlags(*frame, key))) {
+    return Refuse(passage, frame);
   }
   const ServiceRow::Backend* backend =
       ChooseBackend(row, {key.source, key.source_port, key.destination_port, key.protocol});
   if (backend == nullptr) return Refuse(passage, frame);
-  Flow flow{};
-  flow.client = key.source;
-  flow.vip = key.destination;
+  Flow flow = NewFlow(*passage);
   flow.backend = backend->ip;
-  flow.client_port = key.source_port;
-  flow.vip_port = key.destination_port;
   flow.backend_port = row.TargetOf(key.protocol, key.destination_port);
-  flow.vni = passage->vni;
   flow.vip_vni = vip.vni;
   flow.backend_vni = backend->vni;
   flow.service = row.service;
-  flow.created_s = static_cast<uint32_t>(passage->now_ns / Conntrack::kSecond);
-  flow.protocol = key.protocol;
-  flow.state = key.protocol == kProtocolTcp ? FlowState::kHalfOpen : FlowState::kUdpNew;
   flow.flags = backend->ip == key.source ? Flow::kHairpin : 0;
   if (!flow.IsHairpin() && WayTo(passage, flow.backend_vni, flow.backend) == nullptr) {
     return Verdict::Drop(Counter::drop_vip_backend_unknown);
   }
-  Conntrack& conntrack = *passage->conntrack;
-  const uint32_t index = FindSeenPort(conntrack, &flow)
-                             ? conntrack.Insert(flow, backend->tally, passage->now_ns)
-                             : Conntrack::kNone;
-  if (index == Conntrack::kNone) return Verdict::Drop(Counter::drop_vip_no_room);
-  conntrack.counters().Add(Counter::vip_flows);
-  return ForwardPacket(passage, frame, index);
+  return Track(passage, frame, &flow, backend->tally);
 }
 
 // What becomes of a frame whose flow is known.
@@ -187,15 +226,13 @@ enum class Fate : uint8_t {
 
 Fate FateOf(const Conntrack& conntrack, const Flow& flow, const ServiceRow::Backend* backend,
             uint8_t tcp_flags, uint64_t now_ns) {
-  const bool waits = backend == nullptr && conntrack.InGrace(now_ns);
+  const bool waits = backend == nullptr && (conntrack.InGrace(now_ns) || flow.IsDirect());
   const bool lost = !waits && (backend == nullptr || backend->state == BackendState::kLost);
   const bool dead = backend != nullptr && backend->state == BackendState::kDead;
   if (flow.protocol == kProtocolUdp) return lost || dead ? Fate::kMoves : Fate::kGoesOn;
-  const bool opens = (tcp_flags & (kTcpSyn | kTcpAck | kTcpRst)) == kTcpSyn;
-  if (opens) {
-    const bool over = flow.state == FlowState::kClosing || flow.state == FlowState::kClosed ||
-                      flow.state == FlowState::kDoomed;
-    if (over || (flow.state == FlowState::kHalfOpen && (lost || dead))) return Fate::kBeginsAnew;
+  if (Opens(tcp_flags) &&
+      (IsOver(flow) || (flow.state == FlowState::kHalfOpen && (lost || dead)))) {
+    return Fate::kBeginsAnew;
   }
   return lost ? Fate::kEnds : Fate::kGoesOn;
 }
@@ -211,7 +248,7 @@ Verdict Recall(Passage* passage, Frame* frame, uint32_t index) {
     conntrack.Remove(index);
     if (fate == Fate::kEnds) return Refuse(passage, frame);
     if (fate == Fate::kMoves) conntrack.counters().Add(Counter::vip_flows_repinned);
-    return vip.row == nullptr ? Verdict::Continue() : Begin(passage, frame, vip);
+    return vip.row == nullptr ? KeepApart(passage, frame) : Begin(passage, frame, vip);
   }
   if (backend != nullptr && conntrack.tally(index) == nullptr) {
     conntrack.SetTally(index, backend->tally);
@@ -230,7 +267,7 @@ Verdict Segment(Passage* passage, Frame* frame) {
   uint32_t index = conntrack.FindOriginal(passage->vni, key.protocol, ends);
   if (index != Conntrack::kNone) return Recall(passage, frame, index);
   const Vip vip = FindVip(passage);
-  if (vip.row == nullptr) return Verdict::Continue();
+  if (vip.row == nullptr) return KeepApart(passage, frame);
   index = conntrack.FindReply(passage->vni, key.protocol, ends);
   if (index == Conntrack::kNone || !conntrack.flow(index).IsHairpin()) {
     return Begin(passage, frame, vip);

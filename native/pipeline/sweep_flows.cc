@@ -33,6 +33,7 @@ class Sweep {
       }
       return;
     }
+    if (flow.IsDirect()) return;  // is nobody's but its two ends'
     const ServiceRow* row = tables_.services.Find({flow.vip_vni, flow.vip});
     const ServiceRow::Backend* backend = row == nullptr ? nullptr : row->Find(flow.backend);
     if (backend != nullptr && conntrack_.tally(index) == nullptr) {

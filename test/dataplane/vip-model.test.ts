@@ -33,6 +33,7 @@ import {
   original,
   translated,
   written,
+  writtenError,
 } from '../fixtures/nat-model.ts'
 import { Random, SEED } from '../fixtures/random.ts'
 import { ENDPOINTS, Switchboard } from '../fixtures/switchboard.ts'
@@ -362,7 +363,7 @@ class World {
     // A backend that has reached itself has got this from the VIP.
     const quoted = known?.source === vip && this.#random.once(2) ? translated(known) : picked
     const protocol = known?.protocol ?? UDP
-    const wanted = this.model.errorSent(vip, protocol, quoted)
+    const wanted = this.model.errorSent(client, vip, protocol, quoted)
     const result = this.#inject(
       this.#macOf(client),
       this.#macOf(vip),
@@ -370,7 +371,7 @@ class World {
     )
     if (result.verdict.action === 'drop')
       return this.#expect(wanted, result.verdict.counter ?? '', result)
-    const problems = result.outputs.map((output) => errorOf(output, 'to'))
+    const problems = result.outputs.map((output) => errorOf(output))
     return (
       problems.map((line) => this.#expect(wanted, line, result)).find((line) => line !== null) ??
       null
@@ -387,11 +388,13 @@ class World {
     const quoted = this.#random.once(8)
       ? { ...translated(known), sourcePort: 9 }
       : translated(known)
-    const wanted = this.model.errorCame(from, known.client, known.protocol, quoted)
+    const wanted = local
+      ? this.model.errorSent(from, known.client, known.protocol, quoted)
+      : this.model.errorCame(from, known.client, known.protocol, quoted)
     const packet = this.#error(from, known.client, known.protocol, quoted)
     const mac = local ? this.#macOf(known.backend) : c.mac
     const result = this.#inject(mac, this.#macOf(known.client), packet)
-    return this.#expect(wanted, errorOf(result.outputs[0], 'from'), result)
+    return this.#expect(wanted, errorOf(result.outputs[0]), result)
   }
 
   #compare(packet: ModelPacket, result: InjectedOne, wanted: string): string | null {
@@ -453,8 +456,8 @@ function endsOf(decoded: Decoded, kind: 'tcp' | 'udp'): string {
   })
 }
 
-/** An error: its one end that matters, and what it quotes; the quoted headers are read as a packet of their own. */
-function errorOf(output: InjectedOne['outputs'][number] | undefined, end: 'from' | 'to'): string {
+/** An error and what it quotes; the quoted headers are read as a packet of their own. */
+function errorOf(output: InjectedOne['outputs'][number] | undefined): string {
   if (output === undefined) return 'nothing'
   const frame = output.port === 0 ? output.bytes.subarray(8) : output.bytes
   const { ip, icmp: error, payload, problems } = decode(frame)
@@ -475,7 +478,7 @@ function errorOf(output: InjectedOne['outputs'][number] | undefined, end: 'from'
   // A whole quoted packet has right checksums, too.
   const whole =
     inner.problems.length === 0 || !inner.problems.some((problem) => /checksum/.test(problem))
-  return whole ? `${ip[end]} about ${written(ends)}` : `wrong inside: ${inner.problems.join()}`
+  return whole ? writtenError(ip.from, ip.to, ends) : `wrong inside: ${inner.problems.join()}`
 }
 
 function decodeAddresses(bytes: Uint8Array, at: number, length: number): [string, string] {

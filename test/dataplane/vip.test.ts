@@ -73,7 +73,10 @@ const segment = (
 const NEW = { vip_flows: 1, vip_translated: 1 }
 const OLD = { vip_translated: 1 }
 
-const toC = (frame: Uint8Array, counted = OLD): Case['expect'] => ({
+const toC = (
+  frame: Uint8Array,
+  counted: Readonly<Record<string, number>> = OLD,
+): Case['expect'] => ({
   action: 'toVtep',
   counted,
   out: [{ to: 'h2', vni: 4097, frame }],
@@ -81,7 +84,7 @@ const toC = (frame: Uint8Array, counted = OLD): Case['expect'] => ({
 const to = (
   name: string,
   frame: Uint8Array,
-  counted = OLD,
+  counted: Readonly<Record<string, number>> = OLD,
   offload: Arrival['offload'] = {},
 ): Case['expect'] => ({ action: 'toPort', counted, out: [{ to: name, frame, offload }] })
 
@@ -727,4 +730,93 @@ t.test('two ways to one backend from one port are told apart', async (t) => {
       expect: to('a', between(other, a, segment(80, 5000, ['syn', 'ack']))),
     },
   ])
+})
+
+t.test('a client that speaks to a backend without the VIP, too, from the same port', async (t) => {
+  const board = boardWith(c)
+  const web = WEB as Place
+  const wrap = (frame: Uint8Array): Uint8Array => vxlan({ vni: 4097 }, frame)
+  const synAck = (port: number): Uint8Array =>
+    between(c, a, segment(80, port, ['syn', 'ack'], { acknowledgement: 1001 }))
+  const answerFrom = (place: Place, port: number): Uint8Array =>
+    between(place, a, segment(80, port, ['syn', 'ack'], { acknowledgement: 1001 }))
+  run(t, board, [
+    {
+      title: 'by the VIP',
+      frame: between(a, web, segment(5000, 80, ['syn'])),
+      expect: toC(between(a, c, segment(5000, 80, ['syn'])), NEW),
+    },
+    {
+      title: 'its answer',
+      host: 'h2',
+      frame: wrap(synAck(5000)),
+      expect: to('a', answerFrom(web, 5000)),
+    },
+    {
+      title: 'directly: to the backend it is another port',
+      frame: between(a, c, segment(5000, 80, ['syn'])),
+      expect: toC(between(a, c, segment(6024, 80, ['syn']))),
+    },
+    {
+      title: 'and the answer comes from the backend',
+      host: 'h2',
+      frame: wrap(synAck(6024)),
+      expect: to('a', answerFrom(c, 5000)),
+    },
+    {
+      title: 'what follows',
+      frame: between(a, c, segment(5000, 80, ['ack'], {}, pattern(50))),
+      expect: toC(between(a, c, segment(6024, 80, ['ack'], {}, pattern(50)))),
+    },
+    {
+      title: 'from other ports nothing is changed',
+      frame: between(a, c, segment(5001, 80, ['syn'])),
+      expect: toC(between(a, c, segment(5001, 80, ['syn'])), {}),
+    },
+    {
+      title: 'UDP by the VIP',
+      frame: between(a, web, udp({ from: 5000, to: 53 }, pattern(9))),
+      expect: toC(between(a, c, udp({ from: 5000, to: 53 }, pattern(9))), NEW),
+    },
+    {
+      title: 'UDP directly',
+      frame: between(a, c, udp({ from: 5000, to: 53 }, pattern(9))),
+      expect: toC(between(a, c, udp({ from: 6024, to: 53 }, pattern(9)))),
+    },
+    {
+      title: 'and back',
+      host: 'h2',
+      frame: wrap(between(c, a, udp({ from: 53, to: 6024 }, pattern(9)))),
+      expect: to('a', between(c, a, udp({ from: 53, to: 5000 }, pattern(9)))),
+    },
+    {
+      title: 'a connection by the VIP is reset',
+      frame: between(a, web, segment(5000, 80, ['rst'])),
+      expect: toC(between(a, c, segment(5000, 80, ['rst']))),
+    },
+    {
+      title: 'so is the other one',
+      frame: between(a, c, segment(5000, 80, ['rst'])),
+      expect: toC(between(a, c, segment(6024, 80, ['rst']))),
+    },
+    {
+      title: 'what is over makes way: directly, from the same port',
+      frame: between(a, c, segment(5000, 80, ['syn'])),
+      expect: toC(between(a, c, segment(5000, 80, ['syn'])), {}),
+    },
+    {
+      title: 'and back',
+      host: 'h2',
+      frame: wrap(synAck(5000)),
+      expect: to('a', answerFrom(c, 5000), {}),
+    },
+  ])
+  t.strictSame(
+    board.dataplane
+      .serviceEntries()
+      .find(({ service }) => service === 77)
+      ?.backends.map(({ flows }) => flows),
+    [2],
+    'which is no flow of the service',
+  )
 })
