@@ -26,6 +26,7 @@ import type {
   NetworkSummary,
 } from './network-types.ts'
 import type { DnsReply, DnsRow } from './dns-types.ts'
+import type { FlowFilter, LbRow } from './lb-types.ts'
 import type { Repaired, Report } from './doctor-types.ts'
 import {
   type AttachmentRequest,
@@ -162,7 +163,6 @@ export class ApiClient {
     return this.upgrade(`${sandboxPath(name)}/exec`, { [EXEC_HEADER]: encoded })
   }
 
-  /** EventLines, one a line. */
   async dns(network: string | undefined): Promise<DnsRow[]> {
     const query = network === undefined ? '' : `?${new URLSearchParams({ network }).toString()}`
     return (await this.get(`/v1/dns${query}`)) as DnsRow[]
@@ -174,6 +174,7 @@ export class ApiClient {
     return (await this.get(`/v1/dns/query?${query.toString()}`)) as DnsReply
   }
 
+  /** EventLines, one a line. */
   events(which: { follow: boolean; sinceMs?: number }): Promise<IncomingMessage> {
     const query = new URLSearchParams({ follow: which.follow ? '1' : '0' })
     if (which.sinceMs !== undefined) query.set('since', String(which.sinceMs))
@@ -186,6 +187,20 @@ export class ApiClient {
 
   async neighbours(): Promise<NeighbourRow[]> {
     return (await this.get('/v1/neighbours')) as NeighbourRow[]
+  }
+
+  async lb(): Promise<LbRow[]> {
+    return (await this.get('/v1/lb')) as LbRow[]
+  }
+
+  /** FlowRows, one a line. */
+  flows(filter: FlowFilter): Promise<IncomingMessage> {
+    const given = Object.entries(filter).map(([key, value]): [string, string] => [
+      key,
+      String(value),
+    ])
+    const query = new URLSearchParams(given).toString()
+    return this.stream(`/v1/flows${query === '' ? '' : `?${query}`}`)
   }
 
   /** Looks at every host of the cluster: takes seconds, more with hosts that do not answer. */

@@ -25,6 +25,7 @@ import { type DnsRoutesOptions, dnsCounters, registerDns } from './dns-routes.ts
 import { registerDoctor } from './doctor-routes.ts'
 import { type OpenApi, forwardRequest, forwardUpgrade, pathFor } from './forward.ts'
 import { type OtherHost, type OtherHosts, type Place, locate, otherHosts } from './locate.ts'
+import { registerLb } from './lb-routes.ts'
 import { registerNetworks } from './network-routes.ts'
 import { registerLists } from './sandbox-lists.ts'
 import { parseCreate, parseExec, parseSignal } from './schemas.ts'
@@ -164,6 +165,7 @@ export class Routes {
     registerDoctor(http, doctor)
     registerEvents(http, events)
     registerDns(http, this.#options)
+    registerLb(http, this.#options)
     registerTestHooks(http, dataplane, netdb)
   }
 

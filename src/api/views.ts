@@ -148,14 +148,15 @@ function endpointOf(spec: EndpointSpec): EndpointInspect {
 }
 
 /** VNI → the name of its network. */
-function networkNamesOf(netdb: Netdb): Map<number, string> {
+export function networkNamesOf(netdb: Netdb): Map<number, string> {
   const names = new Map(netdb.list('network').map(({ key, value }) => [key, value.name]))
   return new Map(
     netdb.list('subnet').map(({ value }) => [value.vni, names.get(value.network) ?? '']),
   )
 }
 
-function origin(
+/** What the record behind a row tells: where the row comes from. */
+export function origin(
   record: NetdbRecord | undefined,
   vni: number,
   networkNames: ReadonlyMap<number, string>,

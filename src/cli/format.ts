@@ -47,17 +47,30 @@ export function formatTable(
   header: readonly string[],
   rows: readonly (readonly string[])[],
 ): string {
-  const all = [header, ...rows]
-  const widths = header.map((_, index) =>
-    Math.max(MIN_CELL, ...all.map((row) => (row[index] ?? '').length + GAP)),
-  )
-  const formatted = all.map((row) =>
-    row
-      .map((cell, index) => cell.padEnd(widths[index] ?? 0))
-      .join('')
-      .trimEnd(),
-  )
-  return lines(formatted)
+  return tableInParts(header)(rows)
+}
+
+/** A table too long to be held whole: the header stands above the first part, columns are never narrower than before. */
+export function tableInParts(
+  header: readonly string[],
+): (rows: readonly (readonly string[])[]) => string {
+  let widths = header.map(() => MIN_CELL)
+  let begun = false
+  return (rows) => {
+    const all = begun ? rows : [header, ...rows]
+    begun = true
+    widths = widths.map((before, index) =>
+      all.reduce((width, row) => Math.max(width, (row[index] ?? '').length + GAP), before),
+    )
+    return lines(
+      all.map((row) =>
+        row
+          .map((cell, index) => cell.padEnd(widths[index] ?? 0))
+          .join('')
+          .trimEnd(),
+      ),
+    )
+  }
 }
 
 /** `key: value` lines with the values in one column. */

@@ -14,11 +14,13 @@ import { registerDns } from './commands/dns.ts'
 import { registerEvents } from './commands/events.ts'
 import { registerExec } from './commands/exec.ts'
 import { registerFdb } from './commands/fdb.ts'
+import { registerFlows } from './commands/flows.ts'
 import { registerInit } from './commands/init.ts'
 import { registerInspect } from './commands/inspect.ts'
 import { registerJoin } from './commands/join.ts'
 import { registerJoinToken } from './commands/join-token.ts'
 import { registerLab } from './commands/lab.ts'
+import { registerLb } from './commands/lb.ts'
 import { registerLeave } from './commands/leave.ts'
 import { registerLogs } from './commands/logs.ts'
 import { registerNeigh } from './commands/neigh.ts'
@@ -113,6 +115,8 @@ export function buildProgram(cli: Cli): Command {
   registerStatus(program, cli)
   registerFdb(program, cli)
   registerNeigh(program, cli)
+  registerLb(program, cli)
+  registerFlows(program, cli)
   registerDns(program, cli)
   registerEvents(program, cli)
   registerDoctor(program, cli)
