@@ -91,6 +91,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'network',
     'pmtu',
     'sandbox',
+    'service',
   ],
   // Builds hosts around daemons: knows where a daemon keeps its files and how to ask it.
   lab: ['api', 'daemon', 'facts', 'linux', 'net'],

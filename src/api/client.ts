@@ -25,6 +25,13 @@ import type {
   NetworkInspect,
   NetworkSummary,
 } from './network-types.ts'
+import type {
+  CreateService,
+  CreatedService,
+  ServiceInspect,
+  ServiceSummary,
+  UpdateService,
+} from './service-types.ts'
 import type { DnsReply, DnsRow } from './dns-types.ts'
 import type { FlowFilter, LbRow } from './lb-types.ts'
 import type { Repaired, Report } from './doctor-types.ts'
@@ -272,6 +279,26 @@ export class ApiClient {
     await this.delete(networkPath(name))
   }
 
+  async createService(body: CreateService): Promise<CreatedService> {
+    return (await this.post('/v1/services', body)) as CreatedService
+  }
+
+  async listServices(): Promise<ServiceSummary[]> {
+    return (await this.get('/v1/services')) as ServiceSummary[]
+  }
+
+  async inspectService(name: string): Promise<ServiceInspect> {
+    return (await this.get(servicePath(name))) as ServiceInspect
+  }
+
+  async updateService(name: string, body: UpdateService): Promise<void> {
+    await this.post(servicePath(name), body)
+  }
+
+  async removeService(name: string): Promise<void> {
+    await this.delete(servicePath(name))
+  }
+
   /** Ends every sandbox, then the daemon. */
   async down(options: RequestOptions = {}): Promise<void> {
     await this.post('/v1/down', undefined, options)
@@ -448,6 +475,10 @@ function sandboxPath(name: string): string {
 
 function networkPath(name: string): string {
   return `/v1/networks/${encodeURIComponent(name)}`
+}
+
+function servicePath(name: string): string {
+  return `/v1/services/${encodeURIComponent(name)}`
 }
 
 function objectIn(value: unknown, key: string): Record<string, unknown> | undefined {

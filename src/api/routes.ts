@@ -14,6 +14,7 @@ import { formatCidr } from '../net/cidr.ts'
 import type { Controller } from '../network/controller.ts'
 import type { Endpoints } from '../network/endpoints.ts'
 import type { Networks } from '../network/networks.ts'
+import type { Services } from '../network/services.ts'
 import { kernelTapDrops, requireClient } from '../network/sandbox.ts'
 import { followLog, readLog } from '../sandbox/output-log.ts'
 import { VERSION } from '../version.ts'
@@ -29,6 +30,7 @@ import { registerLb } from './lb-routes.ts'
 import { registerNetworks } from './network-routes.ts'
 import { registerLists } from './sandbox-lists.ts'
 import { parseCreate, parseExec, parseSignal } from './schemas.ts'
+import { registerServices } from './service-routes.ts'
 import { registerTestHooks } from './test-hooks.ts'
 import {
   type CounterRow,
@@ -52,6 +54,7 @@ export interface RoutesOptions {
   readonly dataplane: Dataplane
   readonly endpoints: Endpoints
   readonly networks: Networks
+  readonly services: Services
   readonly controller: Controller
   readonly factsStatus: () => Status['facts']
   readonly cluster: Cluster
@@ -162,6 +165,7 @@ export class Routes {
     registerLists(http, this.#options, this.#others)
     registerCluster(http, cluster, verbs)
     registerNetworks(http, this.#options)
+    registerServices(http, this.#options)
     registerDoctor(http, doctor)
     registerEvents(http, events)
     registerDns(http, this.#options)

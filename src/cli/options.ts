@@ -2,7 +2,7 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { AttachmentRequest } from '../api/types.ts'
-import { WeftError } from '../errors.ts'
+import { WeftError, quote } from '../errors.ts'
 import { LIST_FORMATS } from './format.ts'
 
 /** A verb that asks a daemon: `--socket` may also stand behind it. */
@@ -162,4 +162,18 @@ function parseNetworkOption(text: string): AttachmentRequest {
     throw new WeftError('invalid_argument', `--network '${text}': name= is missing`)
   }
   return { network, ...rest, ...(aliases.length === 0 ? {} : { aliases }) }
+}
+
+/** `k=v`; `k` alone is empty, as docker has it. */
+export function pairs(flag: string, entries: readonly string[] = []): Record<string, string> {
+  return Object.fromEntries(
+    entries.map((entry) => {
+      const at = entry.indexOf('=')
+      const key = at < 0 ? entry : entry.slice(0, at)
+      if (key === '') {
+        throw new WeftError('invalid_argument', `--${flag} ${quote(entry)}: write KEY=VALUE`)
+      }
+      return [key, at < 0 ? '' : entry.slice(at + 1)]
+    }),
+  )
 }

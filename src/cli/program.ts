@@ -29,6 +29,7 @@ import { registerNode } from './commands/node.ts'
 import { registerPs } from './commands/ps.ts'
 import { registerRm } from './commands/rm.ts'
 import { registerRun } from './commands/run.ts'
+import { registerService } from './commands/service.ts'
 import { registerStatus } from './commands/status.ts'
 import { registerVersion } from './commands/version.ts'
 
@@ -111,6 +112,7 @@ export function buildProgram(cli: Cli): Command {
   registerLeave(program, cli)
   registerNode(program, cli)
   registerNetwork(program, cli)
+  registerService(program, cli)
   program.commandsGroup('Looking in:')
   registerStatus(program, cli)
   registerFdb(program, cli)

@@ -25,6 +25,7 @@ import { Endpoints } from '../network/endpoints.ts'
 import { SandboxResolvers } from '../network/sandbox-resolvers.ts'
 import { sandboxDirectory } from '../network/sandbox-spec.ts'
 import { Networks } from '../network/networks.ts'
+import { Services } from '../network/services.ts'
 import { Repair } from '../network/repair.ts'
 import type { Netdb } from '../netdb/table.ts'
 import { ENCAPSULATION_BYTES, PathMtus } from '../pmtu/path-mtus.ts'
@@ -38,6 +39,7 @@ import { takeLock } from './lock.ts'
 import { makeDoctor } from './make-doctor.ts'
 import { NetworkFacts, readUsable } from './network-facts.ts'
 import { peersOf } from './peers.ts'
+import { followServices } from './service-names.ts'
 import { NameService } from './name-service.ts'
 import { openRecords } from './records.ts'
 import { describeSelf, underlayRoutes } from './self-record.ts'
@@ -112,6 +114,7 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
   })
   const names = new NameService({ ...config, netdb, clock: systemClock, log })
   undo.push(() => names.close())
+  undo.push(followServices(netdb, names.names))
   names.start()
   const resolvers = new SandboxResolvers({
     resolver: names.resolver,
@@ -155,19 +158,21 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
     ownRoutes: async () =>
       (await underlayRoutes()).map(({ prefix }) => ({ member: name, cidr: parseCidr(prefix) })),
   })
+  const book = new AddressBook({
+    netdb,
+    host: name,
+    facts: () => networkFacts?.facts,
+    contenders: () => networks.contenders(),
+    nowMs: () => systemClock.nowMs(),
+    requireSynced: peers.requireSynced,
+  })
+  const services = new Services({ netdb, peers, networks, book, clock: systemClock, randomBytes })
   const endpoints = new Endpoints({
     netdb,
     dataplane,
     programmer,
     networks,
-    book: new AddressBook({
-      netdb,
-      host: name,
-      facts: () => networkFacts?.facts,
-      contenders: () => networks.contenders(),
-      nowMs: () => systemClock.nowMs(),
-      requireSynced: peers.requireSynced,
-    }),
+    book,
     mtuBytes,
     acknowledge: peers.acknowledge,
   })
@@ -237,6 +242,7 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
       dataplane,
       endpoints,
       networks,
+      services,
       controller,
       factsStatus: () => networkFacts?.status() ?? null,
       cluster,

@@ -267,6 +267,16 @@ export class Networks {
     const users = this.endpointsOf(id, true).map(
       ({ value, owner }) => `${value.name} on ${netdb.nameOfMember(owner)}`,
     )
+    const services = netdb
+      .list('service')
+      .filter(({ value }) => value.networks.includes(id))
+      .map(({ value }) => value.name)
+    if (users.length === 0 && services.length > 0) {
+      throw new WeftError(
+        'network_in_use',
+        `network ${name} is in use by service ${services.slice(0, MOST_NAMED).join(', ')}; remove it first with weft service rm`,
+      )
+    }
     if (users.length === 0) return
     const more = users.length > MOST_NAMED ? `, and ${users.length - MOST_NAMED} more` : ''
     throw new WeftError(

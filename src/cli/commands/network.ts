@@ -5,7 +5,7 @@ import type { NetworkInspect, NetworkSummary } from '../../api/network-types.ts'
 import { WeftError, quote } from '../../errors.ts'
 import { type Cli, forEachName } from '../cli.ts'
 import { formatCreatedAt, formatInspect, formatList, type ListShape, shortId } from '../format.ts'
-import { asksDaemon, collect, lists } from '../options.ts'
+import { asksDaemon, collect, lists, pairs } from '../options.ts'
 
 interface CreateFlags {
   readonly driver: string
@@ -167,20 +167,6 @@ function registerCreate(network: Command, cli: Cli): void {
       })
       cli.print(`${id}\n`)
     })
-}
-
-/** `k=v`; `k` alone is empty, as docker has it. */
-function pairs(flag: string, entries: readonly string[] = []): Record<string, string> {
-  return Object.fromEntries(
-    entries.map((entry) => {
-      const at = entry.indexOf('=')
-      const key = at < 0 ? entry : entry.slice(0, at)
-      if (key === '') {
-        throw new WeftError('invalid_argument', `--${flag} ${quote(entry)}: write KEY=VALUE`)
-      }
-      return [key, at < 0 ? '' : entry.slice(at + 1)]
-    }),
-  )
 }
 
 export function networkList(noTrunc: boolean): ListShape<NetworkSummary> {
