@@ -108,7 +108,7 @@ export class Services {
         await peers.acknowledge(beaten.map((network) => `vip/${id}/${network}`))
       }
     } catch (error) {
-      this.#erase(id)
+      await peers.acknowledge(this.#erase(id))
       throw error
     }
   }
