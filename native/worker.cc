@@ -21,6 +21,9 @@ namespace {
 // Frames taken from one endpoint before the next gets its turn. Their buffers must stay in place
 // until the flush.
 constexpr int kPortBatch = 32;
+// Bytes after which what was read is sent, and its buffers are used again: what a core's second
+// cache keeps of it.
+constexpr uint64_t kPortBatchBytes = 256 * 1024;
 constexpr int kEventBatch = 64;
 
 uint64_t NowNs() {
@@ -171,8 +174,15 @@ void Worker::HandlePort(PortId id, uint64_t now_ns) {
   uint64_t frames = 0;
   uint64_t bytes = 0;
   uint64_t reads = 0;
+  uint64_t flushed_bytes = 0;
+  size_t buffer_index = 0;
   for (int i = 0; i < kPortBatch; i++) {
-    uint8_t* buffer = port_buffers_.get() + size_t{kBufferSize} * static_cast<size_t>(i);
+    if (bytes - flushed_bytes >= kPortBatchBytes) {
+      underlay_.Flush(&counters_);
+      flushed_bytes = bytes;
+      buffer_index = 0;
+    }
+    uint8_t* buffer = port_buffers_.get() + size_t{kBufferSize} * buffer_index++;
     uint32_t length = 0;
     Offload offload;
     const Port::ReadResult result = port->Read(buffer, &length, &offload);

@@ -22,6 +22,7 @@ import {
   type Side,
 } from './result.ts'
 import { summarize } from './statistics.ts'
+import type { Underlay } from './underlay.ts'
 import { makeWeftLab } from './weft-lab.ts'
 
 export interface BenchOptions {
@@ -29,6 +30,7 @@ export interface BenchOptions {
   readonly name: string
   readonly rounds: number
   readonly quick: boolean
+  readonly underlay: Underlay
 }
 
 const FULL: Effort = {
@@ -62,9 +64,9 @@ export async function bench(options: BenchOptions, context: LabContext): Promise
   }
   const contestants: Contestant[] = []
   try {
-    contestants.push(await makeWeftLab(weftName, context))
+    contestants.push(await makeWeftLab(weftName, options.underlay, context))
     context.report({ kind: 'note', text: 'and the same with kernel VXLAN and bridges' })
-    contestants.push(await makeKernelLab(kernelName, context.signal))
+    contestants.push(await makeKernelLab(kernelName, options.underlay, context.signal))
     const session = new Session(options, context)
     await session.run(contestants)
     return {
@@ -74,7 +76,8 @@ export async function bench(options: BenchOptions, context: LabContext): Promise
       machine,
       rounds: options.rounds,
       quick: options.quick,
-      method: methodOf(session.effort),
+      underlay: options.underlay,
+      method: methodOf(session.effort, options.underlay),
       backgroundBusy: summarize(session.background),
       rows: rowsOf(session.samples),
       integrity: session.integrity,
@@ -132,10 +135,14 @@ class Session {
   }
 }
 
-function methodOf(effort: Effort): string[] {
+function methodOf(effort: Effort, underlay: Underlay): string[] {
   const { tcpSeconds, idleSeconds, trialSeconds, maxTrials, pings, connectSeconds } = effort
+  const offloads =
+    underlay === 'wire'
+      ? 'no segmentation and no checksums by the underlay: each packet is cut and sent alone'
+      : 'all offloads on'
   return [
-    'weft and kernel VXLAN + bridge, each with two hosts at a router (no bridge between); namespaces and veth of one machine, all offloads on; MTU 1450',
+    `weft and kernel VXLAN + bridge, each with two hosts at a router (no bridge between); namespaces and veth of one machine, ${offloads}; MTU 1450`,
     'the sides take turns measurement by measurement; medians of the rounds',
     `TCP: iperf3, ${tcpSeconds} s, ${CONGESTION} at both ends, what the receiver got`,
     `UDP: weft-flood, 4 flows, highest rate with at most ${MAX_LOSS * 100} % lost, what arrived; ` +

@@ -26,7 +26,7 @@ import {
 } from '../lab/topology.ts'
 import { type Contestant, type Place, settleSandbox } from './contestant.ts'
 import { inNetns } from './programs.ts'
-import { ipBatch, makePlainUnderlay } from './underlay.ts'
+import { ipBatch, makePlainUnderlay, type Underlay } from './underlay.ts'
 
 const VNI = 4097
 const VXLAN_PORT = 4789
@@ -71,7 +71,11 @@ function running(name: string): WeftError {
 }
 
 /** Makes it; its name must have been claimed. */
-export async function makeKernelLab(name: string, signal: AbortSignal): Promise<Contestant> {
+export async function makeKernelLab(
+  name: string,
+  underlay: Underlay,
+  signal: AbortSignal,
+): Promise<Contestant> {
   const topology = planTopology(name, HOSTS)
   const [near, far] = topology.hosts
   const [, , nearBox, farBox] = planTopology(name, NAMESPACES).hosts
@@ -82,7 +86,7 @@ export async function makeKernelLab(name: string, signal: AbortSignal): Promise<
   const routing = ROUTER_SETTINGS.map(([path, value]) => `echo ${value} > ${path}`)
   const { command, args } = inNetns(pathOf(topology.router), ['sh', '-e', '-c', routing.join('; ')])
   await run(command, args)
-  await makePlainUnderlay(topology)
+  await makePlainUnderlay(topology, underlay)
   signal.throwIfAborted()
   await ipBatch(sandboxBatch(near, nearBox))
   await ipBatch(sandboxBatch(far, farBox))

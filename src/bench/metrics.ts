@@ -7,6 +7,7 @@ export type MetricId =
   | 'udp1400'
   | 'pingP50'
   | 'pingP99'
+  | 'pingP999'
   | 'connections'
   | 'cpuTcp1'
   | 'cpuTcp8'
@@ -28,6 +29,7 @@ export const METRICS: readonly Metric[] = [
   { id: 'udp1400', title: 'UDP, 1400 B payload', unit: 'kpps', better: 'more', digits: 1 },
   { id: 'pingP50', title: 'ping, p50', unit: 'us', better: 'less', digits: 0 },
   { id: 'pingP99', title: 'ping, p99', unit: 'us', better: 'less', digits: 0 },
+  { id: 'pingP999', title: 'ping, p99.9', unit: 'us', better: 'less', digits: 0 },
   { id: 'connections', title: 'TCP connections', unit: '1/s', better: 'more', digits: 0 },
   { id: 'cpuTcp1', title: 'all CPU, TCP 1', unit: 'ns/byte', better: 'less', digits: 3 },
   { id: 'cpuTcp8', title: 'all CPU, TCP 8', unit: 'ns/byte', better: 'less', digits: 3 },

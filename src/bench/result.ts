@@ -2,6 +2,7 @@
 
 import { type Figures, METRICS, type Metric, type MetricId } from './metrics.ts'
 import { ratio, type Summary, summarize } from './statistics.ts'
+import type { Underlay } from './underlay.ts'
 
 export type Side = 'weft' | 'kernel'
 
@@ -49,6 +50,7 @@ export interface BenchResult {
   readonly machine: Machine
   readonly rounds: number
   readonly quick: boolean
+  readonly underlay: Underlay
   readonly method: readonly string[]
   /** Share of the machine's CPU time that others used, before each TCP transfer. */
   readonly backgroundBusy: Summary | null
@@ -119,7 +121,8 @@ export function circumstances(result: BenchResult): string[] {
   const percent = (share: number) => `${(share * 100).toFixed(0)} %`
   return [
     `${result.startedAt.slice(0, 16).replace('T', ' ')} UTC, weft ${result.version}, ` +
-      `${result.rounds} ${result.rounds === 1 ? 'round' : 'rounds'}, ${result.seconds.toFixed(0)} s`,
+      `${result.rounds} ${result.rounds === 1 ? 'round' : 'rounds'}, ${result.seconds.toFixed(0)} s` +
+      (result.underlay === 'wire' ? ', an underlay like a wire' : ''),
     `${machine.cpus} CPUs (${machine.model}), ${machine.memoryGiB.toFixed(0)} GiB, ` +
       `Linux ${machine.kernel}, Node ${machine.node}, ${machine.iperf3}`,
     `load average ${machine.loadAverage.map((value) => value.toFixed(1)).join(' ')}; ` +

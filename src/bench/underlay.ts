@@ -3,9 +3,14 @@
 // A lab's router has bridges, for more hosts than two. A bridge that routes cuts a kernel VXLAN
 // device's superframes into packets (it claims no offload for encapsulated ones), and has netfilter look at each
 // one: that would hold back the kernel's side alone. So the cables go to the router itself.
+//
+// Cables between namespaces hand over what the sender had in memory, up to 64 KB at once. 'wire' is a wire: nobody
+// segments or sums in hardware, so each packet is cut and crosses alone, and what is received may be put together (GRO).
 
-import { run } from '../linux/exec.ts'
+import { WeftError } from '../errors.ts'
+import { oneLine, run } from '../linux/exec.ts'
 import { type IpBatch, type Topology } from '../lab/topology.ts'
+import { inNetns } from './programs.ts'
 
 /** What makes it of a lab of two hosts; pure. */
 export function plainUnderlayBatches(topology: Topology): IpBatch[] {
@@ -24,8 +29,34 @@ export function plainUnderlayBatches(topology: Topology): IpBatch[] {
   ]
 }
 
-export async function makePlainUnderlay(topology: Topology): Promise<void> {
+export type Underlay = 'superframes' | 'wire'
+
+const WIRE_FEATURES = [
+  ...['tx', 'off', 'tso', 'off', 'tx-udp-segmentation', 'off'],
+  ...['tx-udp_tnl-segmentation', 'off', 'tx-udp_tnl-csum-segmentation', 'off', 'gro', 'on'],
+]
+
+export async function makePlainUnderlay(topology: Topology, underlay: Underlay): Promise<void> {
   for (const batch of plainUnderlayBatches(topology)) await ipBatch(batch)
+  if (underlay === 'superframes') return
+  const ends = topology.hosts.flatMap((host) => [
+    [host.netns, 'eth0'],
+    [topology.router.netns, host.name],
+  ])
+  for (const [netns = '', device = ''] of ends) {
+    const { command, args } = inNetns(`/run/netns/${netns}`, [
+      'ethtool',
+      '-K',
+      device,
+      ...WIRE_FEATURES,
+    ])
+    const { code, stderr } = await run(command, args, { allowFailure: true })
+    if (code === 0) continue
+    throw new WeftError(
+      'internal',
+      `the offloads of ${device} in ${netns} cannot be turned off: ${oneLine(stderr)}; is ethtool installed?`,
+    )
+  }
 }
 
 /** One `ip -batch`. */

@@ -6,15 +6,19 @@ import type { LabContext } from '../lab/events.ts'
 import { down, up } from '../lab/lab.ts'
 import type { LabHost } from '../lab/topology.ts'
 import { type Contestant, type Place, settleSandbox } from './contestant.ts'
-import { makePlainUnderlay } from './underlay.ts'
+import { makePlainUnderlay, type Underlay } from './underlay.ts'
 
 const NETWORK = 'demo'
 const ANSWER_MS = 30_000
 
-export async function makeWeftLab(name: string, context: LabContext): Promise<Contestant> {
+export async function makeWeftLab(
+  name: string,
+  underlay: Underlay,
+  context: LabContext,
+): Promise<Contestant> {
   const topology = await up(name, 2, context)
   try {
-    await makePlainUnderlay(topology)
+    await makePlainUnderlay(topology, underlay)
     const [from, to] = await Promise.all(
       topology.hosts.map((host, index) => makeSandbox(host, `c${index + 1}`)),
     )

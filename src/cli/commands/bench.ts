@@ -19,10 +19,11 @@ interface Flags {
   readonly name: string
   readonly rounds?: number
   readonly quick?: boolean
+  readonly wire?: boolean
   readonly json?: string
 }
 
-const ROUNDS = 3
+const ROUNDS = 5
 const QUICK_ROUNDS = 1
 /** The labs' names are a letter longer. */
 const NAME = /^[a-z][a-z0-9]{0,6}$/
@@ -33,6 +34,7 @@ export function registerBench(program: Command, cli: Cli): void {
     .summary('measure against kernel VXLAN')
     .description('Measure weft against kernel VXLAN and bridges, in turns, in labs of their own.')
     .option('--quick', 'one short round, under a minute')
+    .option('--wire', 'an underlay that cuts every packet, as a wire does (needs ethtool)')
     .option('--rounds <n>', `how many rounds (default: ${ROUNDS})`, integer(1, 100))
     .option('--json <file>', 'write everything that was found there, too')
     .option('--name <name>', "what the labs' names begin with", 'bench')
@@ -48,8 +50,9 @@ export function registerBench(program: Command, cli: Cli): void {
         // Before minutes of work: whether there is a place for what it finds.
         if (flags.json !== undefined) write(flags.json, '')
         const { bench } = await import('../../bench/bench.ts')
+        const underlay = flags.wire === true ? 'wire' : 'superframes'
         const rounds = flags.rounds ?? (quick ? QUICK_ROUNDS : ROUNDS)
-        const result = await bench({ name: flags.name, rounds, quick }, context)
+        const result = await bench({ name: flags.name, rounds, quick, underlay }, context)
         cli.print(formatResult(result))
         if (flags.json !== undefined) write(flags.json, `${JSON.stringify(result, null, 2)}\n`)
       }),
