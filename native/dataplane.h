@@ -65,6 +65,7 @@ class Dataplane {
   // Frees what workers have let go of; returns what is left. To be called until it returns 0.
   size_t Collect() { return rcu_.Collect() + closer_.pending(); }
 
+  bool memory() const { return options_.memory; }
   const Tables& tables() const { return tables_; }
   // A page of the flows there are: those at `*place` and after it, at most kFlowPage. Moves
   // `*place` on; to 0 after the last.

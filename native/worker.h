@@ -75,6 +75,8 @@ class Worker {
   int epoll_ = -1;
   std::atomic<bool> stopping_{false};
   std::thread thread_;
+  // Counts how often it has waited.
+  uint64_t turn_ = 0;
   std::unique_ptr<uint8_t[]> port_buffers_;
   Coalescer coalescer_;
   std::vector<Mailbox::Item> mail_;

@@ -42,32 +42,35 @@ Napi::Value FromInjection(Napi::Env env, const std::vector<Verdict>& verdicts,
 }  // namespace
 
 Napi::Function DataplaneWrap::Define(Napi::Env env) {
-  return DefineClass(env, "Dataplane",
-                     {
-                         InstanceMethod<&DataplaneWrap::Start>("start"),
-                         InstanceMethod<&DataplaneWrap::Run>("run"),
-                         InstanceMethod<&DataplaneWrap::Stop>("stop"),
-                         InstanceMethod<&DataplaneWrap::UnderlayDescriptors>("underlayDescriptors"),
-                         InstanceMethod<&DataplaneWrap::OpenTap>("openTap"),
-                         InstanceMethod<&DataplaneWrap::OpenMemory>("openMemory"),
-                         InstanceMethod<&DataplaneWrap::ClosePort>("closePort"),
-                         InstanceMethod<&DataplaneWrap::Apply>("apply"),
-                         InstanceMethod<&DataplaneWrap::Collect>("collect"),
-                         InstanceMethod<&DataplaneWrap::CounterValues>("counterValues"),
-                         InstanceMethod<&DataplaneWrap::Traffic>("traffic"),
-                         InstanceMethod<&DataplaneWrap::FdbRows>("fdbRows"),
-                         InstanceMethod<&DataplaneWrap::NeighbourRows>("neighbourRows"),
-                         InstanceMethod<&DataplaneWrap::NetworkRows>("networkRows"),
-                         InstanceMethod<&DataplaneWrap::PortRows>("portRows"),
-                         InstanceMethod<&DataplaneWrap::RouterRows>("routerRows"),
-                         InstanceMethod<&DataplaneWrap::VtepRows>("vtepRows"),
-                         InstanceMethod<&DataplaneWrap::ServiceRows>("serviceRows"),
-                         InstanceMethod<&DataplaneWrap::Flows>("flows"),
-                         InstanceMethod<&DataplaneWrap::FlowsNote>("flowsNote"),
-                         InstanceMethod<&DataplaneWrap::Tick>("tick"),
-                         InstanceMethod<&DataplaneWrap::InjectFromPort>("injectFromPort"),
-                         InstanceMethod<&DataplaneWrap::InjectFromUnderlay>("injectFromUnderlay"),
-                     });
+  return DefineClass(
+      env, "Dataplane",
+      {
+          InstanceMethod<&DataplaneWrap::Counted<&DataplaneWrap::Start>>("start"),
+          InstanceMethod<&DataplaneWrap::Counted<&DataplaneWrap::Run>>("run"),
+          InstanceMethod<&DataplaneWrap::Counted<&DataplaneWrap::Stop>>("stop"),
+          InstanceMethod<&DataplaneWrap::Counted<&DataplaneWrap::UnderlayDescriptors>>(
+              "underlayDescriptors"),
+          InstanceMethod<&DataplaneWrap::Counted<&DataplaneWrap::OpenTap>>("openTap"),
+          InstanceMethod<&DataplaneWrap::Counted<&DataplaneWrap::OpenMemory>>("openMemory"),
+          InstanceMethod<&DataplaneWrap::Counted<&DataplaneWrap::ClosePort>>("closePort"),
+          InstanceMethod<&DataplaneWrap::Counted<&DataplaneWrap::Apply>>("apply"),
+          InstanceMethod<&DataplaneWrap::Counted<&DataplaneWrap::Collect>>("collect"),
+          InstanceMethod<&DataplaneWrap::Counted<&DataplaneWrap::CounterValues>>("counterValues"),
+          InstanceMethod<&DataplaneWrap::Counted<&DataplaneWrap::Traffic>>("traffic"),
+          InstanceMethod<&DataplaneWrap::Counted<&DataplaneWrap::FdbRows>>("fdbRows"),
+          InstanceMethod<&DataplaneWrap::Counted<&DataplaneWrap::NeighbourRows>>("neighbourRows"),
+          InstanceMethod<&DataplaneWrap::Counted<&DataplaneWrap::NetworkRows>>("networkRows"),
+          InstanceMethod<&DataplaneWrap::Counted<&DataplaneWrap::PortRows>>("portRows"),
+          InstanceMethod<&DataplaneWrap::Counted<&DataplaneWrap::RouterRows>>("routerRows"),
+          InstanceMethod<&DataplaneWrap::Counted<&DataplaneWrap::VtepRows>>("vtepRows"),
+          InstanceMethod<&DataplaneWrap::Counted<&DataplaneWrap::ServiceRows>>("serviceRows"),
+          InstanceMethod<&DataplaneWrap::Counted<&DataplaneWrap::Flows>>("flows"),
+          InstanceMethod<&DataplaneWrap::Counted<&DataplaneWrap::FlowsNote>>("flowsNote"),
+          InstanceMethod<&DataplaneWrap::Counted<&DataplaneWrap::Tick>>("tick"),
+          InstanceMethod<&DataplaneWrap::Counted<&DataplaneWrap::InjectFromPort>>("injectFromPort"),
+          InstanceMethod<&DataplaneWrap::Counted<&DataplaneWrap::InjectFromUnderlay>>(
+              "injectFromUnderlay"),
+      });
 }
 
 DataplaneWrap::DataplaneWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
@@ -107,6 +110,7 @@ Napi::Value DataplaneWrap::Start(const Napi::CallbackInfo& info) {
   std::string error;
   const int code = dataplane_->Start(
       [this](PortId id) {
+        calls_.fetch_add(1, std::memory_order_relaxed);
         on_port_gone_.NonBlockingCall([id](Napi::Env env, Napi::Function callback) {
           callback.Call({Napi::Number::New(env, id)});
         });
@@ -158,6 +162,9 @@ Napi::Value DataplaneWrap::Collect(const Napi::CallbackInfo& info) {
 Napi::Value DataplaneWrap::CounterValues(const Napi::CallbackInfo& info) {
   auto values = Napi::BigUint64Array::New(info.Env(), kCounterCount);
   for (size_t i = 0; i < kCounterCount; i++) values[i] = dataplane_->CounterSum(i);
+  // In memory mode each frame is such a call.
+  if (dataplane_->memory()) return values;
+  values[static_cast<size_t>(Counter::node_calls)] = calls_.load(std::memory_order_relaxed);
   return values;
 }
 

@@ -6,6 +6,7 @@
 
 #include <napi.h>
 
+#include <atomic>
 #include <memory>
 
 #include "../dataplane.h"
@@ -49,6 +50,14 @@ class DataplaneWrap : public Napi::ObjectWrap<DataplaneWrap> {
   Napi::Value InjectFromUnderlay(const Napi::CallbackInfo& info);
 
   void Close();
+
+  // Every call from Node, and into it, is counted: none is made for a frame.
+  template <auto kMethod>
+  auto Counted(const Napi::CallbackInfo& info) {
+    calls_.fetch_add(1, std::memory_order_relaxed);
+    return (this->*kMethod)(info);
+  }
+  std::atomic<uint64_t> calls_{0};
 
   std::unique_ptr<Dataplane> dataplane_;
   Napi::ThreadSafeFunction on_port_gone_;

@@ -36,6 +36,9 @@ class Port {
 
   // Owned by that worker.
   IcmpBudget icmp_budget;
+  // How many frames it gave when it was last readable, and in which turn of the worker that was.
+  uint64_t last_turn = 0;
+  int last_frames = 1;
 
   // Written by that worker, read by anybody.
   struct Traffic {
