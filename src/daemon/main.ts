@@ -1,7 +1,7 @@
 // The daemon: composition root. Puts the parts together in order, and takes them apart in reverse.
 
 import { randomBytes } from 'node:crypto'
-import { mkdir, rmdir } from 'node:fs/promises'
+import { mkdir, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ApiServer } from '../api/server.ts'
 import { Routes } from '../api/routes.ts'
@@ -81,12 +81,17 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
   const mtuBytes = underlay.mtuBytes - ENCAPSULATION_BYTES
   const paths = new PathMtus(underlay.mtuBytes)
 
+  const flowsPath = join(runDir, 'flows')
   const dataplane = new Dataplane({
     address: underlay.address,
     vxlanPort,
     workers,
     copyDscp,
-    flowsPath: join(runDir, 'flows'),
+    flowsPath,
+  })
+  // Flows are of sandboxes: without any, also after a start that failed, the next daemon has nothing to go on with.
+  undo.push(async () => {
+    if ((await listInits(stateDir)).length === 0) await rm(flowsPath, { force: true })
   })
   // Ports go before there is a controller only if there are none.
   const parts: { controller?: Controller; server?: ApiServer } = {}
