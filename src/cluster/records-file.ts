@@ -1,7 +1,7 @@
 // The records as this host knew them when it ended: records.bin, so that a restart begins with them instead of nothing.
 //
-// What the bytes mean is its caller's. A change is on disk after a second at most; of many changes only the last state is
-// written, and never two at a time.
+// What the bytes mean is its caller's. A change is on disk after a second at most, what was promised when written() says so; of many
+// changes only the last state is written, and never two at a time.
 
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -27,6 +27,8 @@ export class RecordsFile {
   #timer: Timer | undefined
   /** The write that goes on, and all before it. */
   #written: Promise<void> = Promise.resolve()
+  /** Something has changed that no other host and no other file may have. */
+  #promised = false
   #closed = false
 
   constructor(options: RecordsFileOptions) {
@@ -52,6 +54,18 @@ export class RecordsFile {
     }, DELAY_MS)
   }
 
+  /** And somebody is going to rely on it, who waits for written() first. */
+  promised(): void {
+    this.changed()
+    this.#promised = !this.#closed
+  }
+
+  /** Settles when all that was promised is on disk, or could not be written; at once when nothing is outstanding. */
+  async written(): Promise<void> {
+    if (this.#promised) this.#write()
+    await this.#written
+  }
+
   /** Writes what has changed, now; then no more. */
   async close(): Promise<void> {
     this.#closed = true
@@ -70,6 +84,7 @@ export class RecordsFile {
   #write(): void {
     this.#timer?.cancel()
     this.#timer = undefined
+    this.#promised = false
     this.#written = this.#written
       .then(() => replaceFile(this.#path, this.#options.snapshot()))
       .catch((error: unknown) => {

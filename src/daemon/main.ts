@@ -154,7 +154,8 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
       if (happening !== null) tell(happening)
     },
   })
-  const peers = peersOf(cluster, systemClock, state.state.peers.length > 0)
+  const remembered = state.state.peers.length > 0
+  const peers = peersOf(cluster, systemClock, remembered, () => records.file.written())
   const networks = new Networks({
     netdb,
     peers,

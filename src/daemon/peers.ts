@@ -8,11 +8,15 @@ import type { Peers } from '../network/peers.ts'
 /** Who has not been heard by then is down: a host that is alone goes on with what it knew. */
 const PATIENCE_MS = 5_000
 
-/** @param remembered whether this host had company before it started */
+/**
+ * @param remembered whether this host had company before it started
+ * @param written settles when what this host wrote for all is on its disk
+ */
 export function peersOf(
   cluster: Pick<Cluster, 'acknowledge' | 'others' | 'refresh' | 'requireSome'>,
   clock: Pick<Clock, 'nowMs'>,
   remembered: boolean,
+  written: () => Promise<void>,
 ): Peers {
   const startedMs = clock.nowMs()
   return {
@@ -26,6 +30,8 @@ export function peersOf(
       )
     },
     refresh: () => cluster.refresh(),
-    acknowledge: (records) => cluster.acknowledge(records),
+    acknowledge: async (records) => {
+      await Promise.all([cluster.acknowledge(records), written()])
+    },
   }
 }

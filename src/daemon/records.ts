@@ -50,6 +50,10 @@ export async function openRecords(directory: string, log: Logger): Promise<Recor
   const unwatch = netdb.watch(() => {
     file.changed()
   })
+  // What this host owns it finds again in its sandboxes' specs; what it wrote for all stands nowhere else until others have it.
+  const unwatchWrites = netdb.watchWrites(({ owned }) => {
+    if (!owned) file.promised()
+  })
   let agings = 0
   let aging = systemClock.setTimeout(age, AGING_MS)
   function age(): void {
@@ -60,6 +64,7 @@ export async function openRecords(directory: string, log: Logger): Promise<Recor
   const close = async (): Promise<void> => {
     aging.cancel()
     unwatch()
+    unwatchWrites()
     // A host without a cluster has told nobody, and nobody tells it: the sandboxes' specs are enough.
     await (state.state.membership === null ? file.remove() : file.close())
   }

@@ -9,6 +9,9 @@ export interface Peers {
   readonly requireSynced: () => void
   /** Asks a peer for what this host may have missed. */
   readonly refresh: () => Promise<void>
-  /** Has the others know records of ours, by name; settles when they do, or when waiting is no use. */
+  /**
+   * Has the others know records of ours, by name; settles when they do, or when waiting is no use, and this host cannot forget what it
+   * wrote for all: a host that is alone when it dies would else come back with endpoints on subnets that nobody has heard of.
+   */
   readonly acknowledge: (records: readonly string[]) => Promise<void>
 }

@@ -107,7 +107,8 @@ export class AllocatingHost {
       // The machine was off, or the host has left.
       if (!host.endpoints.has(id)) this.#noted.delete(id)
     }
-    const peers = peersOf(this.#clusterOf(life), clock, true)
+    const written = (): Promise<void> => this.#settled((done) => host.writeDown(done))
+    const peers = peersOf(this.#clusterOf(life), clock, true, written)
     const randomBytes = (size: number): Uint8Array => this.#world.random.bytes(size)
     const networks = new Networks({
       netdb,
@@ -323,16 +324,8 @@ export class AllocatingHost {
 
   /** As src/cluster has it: acknowledged by those who are present, or not within 200 ms. */
   #clusterOf({ gossip, replicator, netdb }: Life): Parameters<typeof peersOf>[0] {
-    const { wake } = this.#world
     const others = () =>
       gossip.members().filter(({ id, state }) => id !== this.host.id && isPresent(state))
-    const settled = (start: (done: () => void) => void): Promise<void> =>
-      new Promise((resolve) => {
-        start(() => {
-          wake()
-          resolve()
-        })
-      })
     return {
       others,
       requireSome: () =>
@@ -344,15 +337,25 @@ export class AllocatingHost {
       acknowledge: async (records) => {
         const members = others().map(({ id }) => id)
         if (members.length === 0) return
-        await settled((done) => {
+        await this.#settled((done) => {
           replicator.acknowledge(records, members, done, ACKNOWLEDGE_MS)
         })
       },
       refresh: () =>
-        settled((done) => {
+        this.#settled((done) => {
           replicator.refresh(done, ACKNOWLEDGE_MS)
         }),
     }
+  }
+
+  #settled(start: (done: () => void) => void): Promise<void> {
+    const { wake } = this.#world
+    return new Promise((resolve) => {
+      start(() => {
+        wake()
+        resolve()
+      })
+    })
   }
 
   #ofNow(): Daemon {

@@ -49,6 +49,8 @@ export interface Life {
 
 /** A snapshot is written so often: a crash loses what came since. */
 const SNAPSHOT_INTERVAL_MS = 1_000
+/** How long a write takes, with fsync. */
+const WRITE_MS = 5
 /** Between two attempts to join. */
 const JOIN_INTERVAL_MS = 1_000
 const GOSSIP_PORT = 7946
@@ -202,6 +204,15 @@ export class SimulatedHost {
   saveSnapshot(): void {
     const { netdb, clock } = this.life
     this.#snapshot = encodeSnapshot(netdb, clock.wallMs())
+  }
+
+  /** Has a snapshot on disk, a moment later: a crash before that loses it. */
+  writeDown(done: () => void): void {
+    const { life } = this
+    life.clock.setTimeout(() => {
+      if (this.#life === life) this.saveSnapshot()
+      done()
+    }, WRITE_MS)
   }
 
   put(key: string, endpoint: Endpoint): void {
