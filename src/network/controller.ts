@@ -279,9 +279,10 @@ export class Controller {
     } catch (error) {
       await names
       for (const spec of promised) endpoints.forget(spec)
+      const entered = sandbox.spec.init !== null
       if (sandbox.client === null) await this.#table.forget(sandbox)
       else await this.remove(sandbox, { force: true, timeoutMs: 0 })
-      throw request.kind === 'attach' ? endedMeanwhile(error, request.place) : error
+      throw request.kind === 'attach' && entered ? endedMeanwhile(error, request.place) : error
     }
   }
 

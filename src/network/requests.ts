@@ -1,5 +1,6 @@
 // What can be asked of the controller: a process in a namespace of its own, or endpoints in one that exists.
 
+import { existsSync } from 'node:fs'
 import { WeftError } from '../errors.ts'
 
 /** One network that a sandbox is to be on. */
@@ -50,9 +51,11 @@ export function explained(error: unknown, place: AttachRequest['place']): unknow
   return new WeftError('not_found', text, { cause: error })
 }
 
-/** The same of one that ended while it was being attached. */
+/** The same of one that was entered and ended while it was being attached: init is gone, or has let go of the interface before. */
 export function endedMeanwhile(error: unknown, place: AttachRequest['place']): unknown {
-  if (!(error instanceof WeftError) || error.code !== 'not_running') return error
+  if (!(error instanceof WeftError)) return error
+  const letGo = error.code === 'not_found' && !existsSync(pathOf(place))
+  if (error.code !== 'not_running' && !letGo) return error
   return new WeftError('not_found', `${describe(place)} ended while it was being attached`, {
     cause: error,
   })
