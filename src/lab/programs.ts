@@ -27,6 +27,7 @@ const PASSED_ON: readonly string[] = [
   'WEFT_PATH_PROBE_INTERVAL_MS',
   // What is outside of the lab: the machine's resolvers may not be reached from inside.
   'WEFT_DNS',
+  'WEFT_DNS_LISTEN',
   'WEFT_RESOLV_CONF',
 ]
 

@@ -2,11 +2,12 @@
 //
 //      h1 172.31.1.11 ── r ── 192.168.1.12 h2        h3 172.31.1.13        c 203.0.113.2: the host's resolver (dnsmasq)
 //
-// The numbers are the reference's tests.
+// The numbers are the reference's tests. WEFT_SOAK_CUTS names how long a host is cut off, in seconds: '1 30 300'.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync, existsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { eventually, ok, type Result, run } from '../fixtures/commands.ts'
 import { inLab, type Lab, type Sandbox } from '../fixtures/lab.ts'
@@ -19,6 +20,13 @@ const RESOLV_CONF = 'search lab.example\nnameserver 203.0.113.2\n'
 writeFileSync(resolvConf, RESOLV_CONF)
 // The lab's daemons take it from their environment; the machine's own is left alone.
 process.env['WEFT_RESOLV_CONF'] = resolvConf
+/** On each host, for the host itself. */
+const HOST_PORT = '5300'
+process.env['WEFT_DNS_LISTEN'] = `127.0.0.1:${HOST_PORT}`
+/** Without it: one, until it is noticed. */
+const CUTS_S = (process.env['WEFT_SOAK_CUTS'] ?? '0').split(' ').map(Number)
+/** Until a host that is cut off is believed dead (36-detection). */
+const DETECTION_S = 4
 
 inLab('names', 3, async (t, lab) => {
   t.teardown(() => {
@@ -72,6 +80,7 @@ inLab('names', 3, async (t, lab) => {
   await t.test("other names go to the host's resolver (56)", (t) =>
     forwarded(t, lab, tasks, inner, () => outside.stdout + outside.stderr),
   )
+  await t.test('the host itself asks where it was told to listen', (t) => onHosts(t, lab, tasks))
   await t.test('attached namespaces', (t) => attached(t, lab))
   await t.test('processes with mounts of their own', (t) => attachedProcess(t, lab))
   await t.test('a daemon that is killed', (t) => killedDaemon(t, lab))
@@ -79,7 +88,10 @@ inLab('names', 3, async (t, lab) => {
   await t.test('the names of a host that is killed go, and come back', (t) =>
     killedHost(t, lab, tasks),
   )
-  await t.test('after a cut', (t) => cut(t, lab, tasks))
+  for (const seconds of CUTS_S) {
+    const title = seconds === 0 ? 'after a cut' : `after a cut of ${seconds} s`
+    await t.test(title, (t) => cut(t, lab, tasks, seconds))
+  }
   await t.test('what cannot be is told', (t) => refused(t, lab))
 })
 
@@ -310,6 +322,20 @@ async function forwarded(
   t.match(await lab.weftOk('h1', 'status'), /^dns_upstream_noerror +\d+/m)
 }
 
+async function onHosts(t: Test, lab: Lab, tasks: readonly Sandbox[]): Promise<void> {
+  const [first] = tasks as [Sandbox]
+  for (const host of HOSTS) {
+    const asked = async (...argv: string[]): Promise<string> => {
+      const dig = ['dig', '+short', '+tries=1', '+time=5', '@127.0.0.1', '-p', HOST_PORT, ...argv]
+      return (await lab.on(host, dig)).stdout.trim()
+    }
+    t.equal(await asked('t1'), first.ip, `names of all networks, on ${host}`)
+    t.equal(await asked('+tcp', 't1.blue'), first.ip)
+    t.match(await asked('db.red'), /^10\./)
+    t.equal(await asked('www.example.net'), '198.51.100.7', 'others are forwarded')
+  }
+}
+
 async function attached(t: Test, lab: Lab): Promise<void> {
   const name = await lab.addNetns('a1')
   const path = `/etc/netns/${name}/resolv.conf`
@@ -363,6 +389,8 @@ async function attachedProcess(t: Test, lab: Lab): Promise<void> {
     ['its own mounts', ['unshare', '-m', '--propagation', 'private'], true],
     ["the host's mounts", [], false],
     ['mounts that are passed on', ['unshare', '-m', '--propagation', 'shared'], false],
+    ['an /etc that cannot be written to', etc('mount --bind -o ro /etc /etc'), true],
+    ['an /etc without resolv.conf', etc('mount -t tmpfs none /etc'), false],
   ] as const) {
     const process = lab.start(`/run/netns/${name}`, [...flags, 'sleep', 'infinity'])
     const pid = String(process.pid)
@@ -386,6 +414,12 @@ async function attachedProcess(t: Test, lab: Lab): Promise<void> {
     await process.stop('SIGKILL')
   }
   t.notMatch(readFileSync('/etc/resolv.conf', 'utf8'), '127.0.0.11', "the host's own is as it was")
+}
+
+/** Runs a command whose /etc is another one. */
+function etc(change: string): string[] {
+  const script = `${change} && exec "$@"`
+  return ['unshare', '-m', '--propagation', 'private', 'sh', '-c', script, 'sh']
 }
 
 async function killedDaemon(t: Test, lab: Lab): Promise<void> {
@@ -449,20 +483,32 @@ async function killedHost(t: Test, lab: Lab, tasks: readonly Sandbox[]): Promise
   )
 }
 
-async function cut(t: Test, lab: Lab, tasks: readonly Sandbox[]): Promise<void> {
+/** @param seconds 0: until both sides have noticed */
+async function cut(t: Test, lab: Lab, tasks: readonly Sandbox[], seconds: number): Promise<void> {
   const [asker, , third] = tasks as [Sandbox, Sandbox, Sandbox]
   const all = tasks.map(({ ip }) => ip)
+  const leaving = `leaving${seconds}`
+  await lab.sandbox('h2', 'blue', leaving)
   await lab.lab('cut', 'h3')
-  await answeredAfter(asker, 'web', all.slice(0, 2))
-  await answeredAfter(third, 'web', all.slice(2))
-  const born = await lab.sandbox('h1', 'blue', 'born')
+  const cutMs = performance.now()
+  if (seconds === 0 || seconds > DETECTION_S) {
+    await answeredAfter(asker, 'web', all.slice(0, 2))
+    await answeredAfter(third, 'web', all.slice(2))
+  }
+  const born = await lab.sandbox('h1', 'blue', `born${seconds}`)
+  const elsewhere = await lab.sandbox('h3', 'blue', `elsewhere${seconds}`)
+  await lab.weftOk('h2', 'rm', '--force', leaving)
+  await sleep(Math.max(0, cutMs + seconds * 1_000 - performance.now()))
   await lab.lab('heal', 'h3')
   const startMs = performance.now()
-  await Promise.all([
-    answeredAfter(asker, 'web', all),
-    answeredAfter(third, 'web', all),
-    answeredAfter(third, 'born', [born.ip]),
-  ])
+  await Promise.all(
+    tasks.flatMap((task) => [
+      answeredAfter(task, 'web', all),
+      answeredAfter(task, born.name, [born.ip]),
+      answeredAfter(task, elsewhere.name, [elsewhere.ip]),
+      answeredAfter(task, leaving, []),
+    ]),
+  )
   const tookMs = Math.round(performance.now() - startMs)
   t.comment(`${tookMs} ms after the heal`)
   t.ok(tookMs <= 2_000, `${tookMs} ms`)
