@@ -11,7 +11,7 @@ export const NATIVE_DIR = `${ROOT}native/`
 export const SCRIPTS_DIR = `${ROOT}scripts`
 
 /** The CLI as a command line without its arguments. */
-export const WEFT: readonly string[] = [process.execPath, `${ROOT}dist/cli/main.js`]
+export const WEFT: readonly string[] = [process.execPath, `${ROOT}dist/weft.js`]
 
 const INIT_PATHS = [
   `${NATIVE_DIR}build/Release/weft-init`,

@@ -110,7 +110,7 @@ async function withPipes(t: Test, lab: Lab, { verb, options }: Way): Promise<voi
 }
 
 function start(lab: Lab, argv: readonly string[]): Background {
-  return lab.start('h1', [process.execPath, `${ROOT}/dist/cli/main.js`, ...argv])
+  return lab.start('h1', [process.execPath, `${ROOT}/dist/weft.js`, ...argv])
 }
 
 /** A shell script on a terminal of its own, with `weft` in its PATH. */

@@ -170,7 +170,7 @@ async function well(t: Test, lab: Lab, host: string): Promise<void> {
 
 /** What the ping program, which stands in where raw-socket is not built, says of packets from h1 to h2. */
 const BY_PING = `
-  import('${ROOT}/dist/linux/ping-echo.js').then(async ({ PingEcho }) => {
+  import('${ROOT}/src/linux/ping-echo.ts').then(async ({ PingEcho }) => {
     const echo = new PingEcho('172.31.1.11')
     const kinds = []
     for (const [to, bytes] of [['192.168.1.12', 1400], ['192.168.1.12', 1401], ['192.168.1.99', 100]]) {
@@ -195,7 +195,7 @@ async function pathMtu(t: Test, lab: Lab): Promise<void> {
     )
     t.match(found[0]?.found, host === 'h1' ? /path MTU 1400/ : /path MTU 140[0-4]/)
   }
-  const { stdout, stderr } = await lab.on('h1', [process.execPath, '-e', BY_PING])
+  const { stdout, stderr } = await lab.on('h1', [process.execPath, '--import=tsx', '-e', BY_PING])
   t.match(stdout, /^reply,too_big 1400,(silence|unreachable)\n$/, `ping sees it, too ${stderr}`)
   await set(1500)
   await well(t, lab, 'h1')

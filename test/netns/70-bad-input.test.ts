@@ -340,7 +340,7 @@ async function otherEnds(t: Test, lab: Lab): Promise<void> {
   cpSync(`${ROOT}/dist`, `${directory}/dist`, { recursive: true })
   writeFileSync(`${directory}/package.json`, '{"version":"9.9.9","type":"module"}')
   symlinkSync(`${ROOT}/node_modules`, `${directory}/node_modules`)
-  const other = [process.execPath, `${directory}/dist/cli/main.js`]
+  const other = [process.execPath, `${directory}/dist/weft.js`]
   const mismatch = /this client is weft 9\.9\.9, the daemon is weft \d+\.\d+\.\d+; /
   await unchanged(t, lab, async () => {
     for (const line of [
