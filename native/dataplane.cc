@@ -12,6 +12,7 @@
 #include "io/tap_port.h"
 #include "pipeline/from_tap.h"
 #include "pipeline/sweep_flows.h"
+#include "scheduling.h"
 
 namespace weft {
 
@@ -43,6 +44,11 @@ Dataplane::~Dataplane() { Stop(); }
 
 int Dataplane::Start(std::function<void(PortId)> on_port_gone, const std::vector<pid_t>& keepers,
                      std::string* error) {
+  for (const int cpu : options_.worker_cpus) {
+    if (MayUseCpu(cpu)) continue;
+    *error = "CPU " + std::to_string(cpu) + " is none that this process may use";
+    return ENXIO;
+  }
   // First, so that positions go on where they were when the first row comes.
   if (!flows_.Open(options_.flows_path, options_.flows, error, &flows_note_)) {
     return errno == 0 ? EINVAL : errno;
@@ -79,7 +85,9 @@ int Dataplane::Start(std::function<void(PortId)> on_port_gone, const std::vector
       socket = kept.back();
       kept.pop_back();
     }
-    auto worker = std::make_unique<Worker>(i, shared, options_.vxlan_port, options_.copy_dscp);
+    const auto index = static_cast<size_t>(i);
+    const int cpu = index < options_.worker_cpus.size() ? options_.worker_cpus[index] : -1;
+    auto worker = std::make_unique<Worker>(i, shared, options_.vxlan_port, options_.copy_dscp, cpu);
     if (!worker->Open(options_.address, socket)) {
       const int why = errno;
       *error = std::string("cannot bind the VXLAN port: ") + strerror(why);

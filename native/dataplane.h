@@ -27,7 +27,8 @@ class Dataplane {
     VtepAddress address = 0;
     uint16_t vxlan_port = 4789;
     int workers = 1;
-    bool copy_dscp = false;  // of what is sent to other hosts: the inner packet's
+    std::vector<int> worker_cpus = {};  // where each worker runs; empty: where the kernel has it
+    bool copy_dscp = false;             // of what is sent to other hosts: the inner packet's
     bool memory =
         false;  // no kernel: ports and underlay are memory twins, frames come by Inject*()
     // Where flows to VIPs are kept for the next daemon; empty: nowhere.

@@ -52,4 +52,17 @@ void PreferThisThread() {
   close(fd);
 }
 
+bool MayUseCpu(int cpu) {
+  cpu_set_t allowed;
+  return cpu >= 0 && cpu < CPU_SETSIZE && sched_getaffinity(0, sizeof(allowed), &allowed) == 0 &&
+         CPU_ISSET(cpu, &allowed);
+}
+
+void KeepThisThreadOn(int cpu) {
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(cpu, &one);
+  sched_setaffinity(0, sizeof(one), &one);
+}
+
 }  // namespace weft

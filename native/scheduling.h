@@ -10,6 +10,10 @@ namespace weft {
 // leaves the others theirs. Best effort: what the kernel does not know or allow stays as it is.
 void PreferThisThread();
 
+bool MayUseCpu(int cpu);
+// Has the calling thread run nowhere else.
+void KeepThisThreadOn(int cpu);
+
 }  // namespace weft
 
 #endif  // WEFT_SCHEDULING_H_

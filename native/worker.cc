@@ -42,8 +42,9 @@ bool Add(int epoll, int fd, WaitFor kind, uint32_t id) {
 
 }  // namespace
 
-Worker::Worker(int index, const Shared& shared, uint16_t vxlan_port, bool copy_dscp)
+Worker::Worker(int index, const Shared& shared, uint16_t vxlan_port, bool copy_dscp, int cpu)
     : index_(index),
+      cpu_(cpu),
       shared_(shared),
       conntrack_(shared.flows, &counters_, shared.seed, shared.buckets),
       underlay_(*shared.source_ports, vxlan_port, copy_dscp),
@@ -99,6 +100,7 @@ void Worker::Run() {
   // A TAP's queue holds 500 frames: some ten milliseconds at full rate, and no longer than that may
   // a worker be kept waiting by processes that come and go beside it.
   PreferThisThread();
+  if (cpu_ >= 0) KeepThisThreadOn(cpu_);
   epoll_event events[kEventBatch];
   int patience_ms = 0;
   while (!stopping_.load(std::memory_order_acquire)) {

@@ -33,7 +33,8 @@ class Worker {
     std::function<void(PortId)> on_port_gone;
   };
 
-  Worker(int index, const Shared& shared, uint16_t vxlan_port, bool copy_dscp);
+  // `cpu`: where it runs, -1: where the kernel has it.
+  Worker(int index, const Shared& shared, uint16_t vxlan_port, bool copy_dscp, int cpu);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -65,6 +66,7 @@ class Worker {
   bool SweepWhenDue(uint64_t now_ns);
 
   const int index_;
+  const int cpu_;
   const Shared shared_;
   Counters counters_;
   Conntrack conntrack_;

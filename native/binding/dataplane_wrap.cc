@@ -75,10 +75,16 @@ Napi::Function DataplaneWrap::Define(Napi::Env env) {
 
 DataplaneWrap::DataplaneWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   const auto options = info[0].As<Napi::Object>();
+  std::vector<int> worker_cpus;
+  const auto cpus = options.Get("workerCpus").As<Napi::Array>();
+  for (uint32_t i = 0; i < cpus.Length(); i++) {
+    worker_cpus.push_back(cpus.Get(i).As<Napi::Number>().Int32Value());
+  }
   dataplane_ = std::make_unique<Dataplane>(Dataplane::Options{
       .address = U32(options.Get("address")),
       .vxlan_port = static_cast<uint16_t>(U32(options.Get("vxlanPort"))),
       .workers = static_cast<int>(U32(options.Get("workers"))),
+      .worker_cpus = std::move(worker_cpus),
       .copy_dscp = options.Get("copyDscp").ToBoolean(),
       .memory = options.Get("memory").ToBoolean(),
       .flows_path = options.Get("flowsPath").As<Napi::String>().Utf8Value(),

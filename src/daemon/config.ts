@@ -25,6 +25,8 @@ export interface Config {
   /** UDP and TCP. */
   readonly gossipPort: number
   readonly workers: number
+  /** The CPU of each worker; empty: where the kernel has them. */
+  readonly workerCpus: readonly number[]
   /** The outer packet has the DSCP of the inner one. */
   readonly copyDscp: boolean
   /** How often the path MTU to every member is looked for. */
@@ -46,6 +48,8 @@ export interface Config {
 }
 
 const LEVEL = z.enum(LOG_LEVELS)
+const MAX_WORKERS = 64
+const CPU = z.number().int().min(0)
 
 /** Every setting, as the file spells it. `WEFT_` + upper case with underscores in the environment. */
 const SETTINGS = {
@@ -54,7 +58,17 @@ const SETTINGS = {
   'vxlan-port': z.coerce.number().int().min(1).max(65_535),
   'gossip-port': z.coerce.number().int().min(1).max(65_535),
   'path-probe-interval-ms': z.coerce.number().int().min(100).max(86_400_000),
-  workers: z.coerce.number().int().min(1).max(64),
+  workers: z.coerce.number().int().min(1).max(MAX_WORKERS),
+  'worker-cpus': z.union(
+    [
+      z.array(CPU),
+      z
+        .string()
+        .regex(/^\d+(,\d+)*$/)
+        .transform((text) => text.split(',').map(Number)),
+    ],
+    { error: 'write CPU numbers, one for each worker, as in 2,3' },
+  ),
   'copy-dscp': z.union([
     z.boolean(),
     z.enum(['true', 'false']).transform((text) => text === 'true'),
@@ -132,8 +146,7 @@ export function loadConfig(flags: Readonly<Record<string, unknown>>): Config {
     advertiseAddr: settings['advertise-addr'],
     vxlanPort: settings['vxlan-port'] ?? 4789,
     gossipPort: settings['gossip-port'] ?? 7946,
-    // A worker is worth its thread when it has a core of its own; one core is left to what sends and receives.
-    workers: settings.workers ?? 1,
+    ...workersIn(settings),
     // The underlay may have uses of its own for it (RFC 2983 section 6).
     copyDscp: settings['copy-dscp'] ?? false,
     pathProbeIntervalMs: settings['path-probe-interval-ms'] ?? PATH_PROBE_INTERVAL_MS,
@@ -152,6 +165,19 @@ export function loadConfig(flags: Readonly<Record<string, unknown>>): Config {
     logLevel: settings['log-level'] ?? 'info',
     logFile: settings['log-file'],
   }
+}
+
+function workersIn(settings: Settings): Pick<Config, 'workers' | 'workerCpus'> {
+  const workerCpus = settings['worker-cpus'] ?? []
+  // A worker is worth its thread when it has a core of its own; one core is left to what sends and receives.
+  const workers = settings.workers ?? Math.max(1, workerCpus.length)
+  if (workerCpus.length > 0 && workerCpus.length !== workers) {
+    throw new WeftError(
+      'invalid_argument',
+      `--worker-cpus names ${workerCpus.length} CPUs for ${workers} workers; name one for each`,
+    )
+  }
+  return { workers, workerCpus }
 }
 
 /** A list, or a text with commas or spaces between. */

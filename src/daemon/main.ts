@@ -9,7 +9,7 @@ import { systemClock } from '../clock.ts'
 import { Dataplane } from '../dataplane/binding.ts'
 import { Programmer } from '../dataplane/programmer.ts'
 import { Cluster } from '../cluster/cluster.ts'
-import { WeftError } from '../errors.ts'
+import { WeftError, messageOf } from '../errors.ts'
 import type { Tell } from '../events/event.ts'
 import { EventRing } from '../events/event-ring.ts'
 import { memberEvent } from '../events/member-event.ts'
@@ -68,7 +68,7 @@ export async function runDaemon(flags: object): Promise<void> {
 }
 
 async function start(config: Config, undo: Undo, requests: EndRequests): Promise<void> {
-  const { name, vxlanPort, workers, copyDscp, runDir, stateDir } = config
+  const { name, vxlanPort, workers, workerCpus, copyDscp, runDir, stateDir } = config
   const lock = await takeLock()
   undo.push(() => void lock.close())
   await makeDirectory(runDir, 0o755, undo)
@@ -86,6 +86,7 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
     address: underlay.address,
     vxlanPort,
     workers,
+    workerCpus,
     copyDscp,
     flowsPath,
   })
@@ -351,7 +352,12 @@ async function startDataplane(
   try {
     dataplane.start(onPortGone, keepers)
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENXIO') {
+      const text = `--worker-cpus: ${messageOf(error)}`
+      throw new WeftError('invalid_argument', text, { cause: error })
+    }
+    if (code !== 'EADDRINUSE') throw error
     const holder = (await udpPortHolder(underlay.address, port)) ?? 'another process'
     throw new WeftError(
       'invalid_argument',

@@ -183,6 +183,7 @@ export interface Addon {
     address: number
     vxlanPort: number
     workers: number
+    workerCpus: readonly number[]
     copyDscp: boolean
     memory: boolean
     flowsPath: string

@@ -80,6 +80,8 @@ export interface DataplaneOptions {
   readonly address: Ipv4Address
   readonly vxlanPort: number
   readonly workers: number
+  /** Where each worker runs; empty: where the kernel has it. */
+  readonly workerCpus?: readonly number[]
   /** What is sent to other hosts has the DSCP of what is inside. */
   readonly copyDscp?: boolean
   /** No kernel: ports and underlay are in memory, frames come by injectFromPort and injectFromUnderlay. */
@@ -174,6 +176,7 @@ export class Dataplane {
       address: vtepNumber(options.address),
       vxlanPort: options.vxlanPort,
       workers: options.workers,
+      workerCpus: options.workerCpus ?? [],
       copyDscp: options.copyDscp ?? false,
       memory: options.memory ?? false,
       flowsPath: options.flowsPath ?? '',
@@ -187,7 +190,7 @@ export class Dataplane {
    *
    * @param onPortGone called when a port's interface was deleted under it; it is still to be closed
    * @param keepers PIDs of inits that may keep the sockets of an earlier daemon; these are used first
-   * @throws an Error with the errno's name as `code`: EADDRINUSE, EADDRNOTAVAIL, ...
+   * @throws an Error with the errno's name as `code`: EADDRINUSE, EADDRNOTAVAIL, ENXIO for a CPU that is not ours
    */
   start(onPortGone: (port: PortId) => void, keepers: readonly number[] = []): void {
     this.#native.start(onPortGone, keepers)

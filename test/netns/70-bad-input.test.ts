@@ -312,6 +312,9 @@ async function daemons(t: Test, lab: Lab): Promise<void> {
       [['--config', `${directory}/config.yaml`], /no setting 'vxlan-prot'/],
       [['--config', '/nonexistent'], /--config \/nonexistent/],
       [['--log-file', '/proc/nothing'], /--log-file \/proc\/nothing/],
+      [['--worker-cpus', '0-1'], /--worker-cpus: 0-1 .*as in 2,3/],
+      [['--worker-cpus', '0', '--workers', '2'], /1 CPUs for 2 workers/],
+      [['--worker-cpus', '1000'], /--worker-cpus: .*CPU 1000/],
     ]
     for (const [options, message] of cases) {
       refused(t, await start([...daemon, ...options]), WRONG_USAGE, message)

@@ -20,6 +20,7 @@ export function registerDaemon(program: Command): void {
       integer(1, 65_535),
     )
     .option('--workers <n>', 'packet threads (default: 1)', integer(1, 64))
+    .option('--worker-cpus <list>', 'a CPU for each, as in 2,3 (default: wherever there is room)')
     .option('--facts <file>', 'members, networks and endpoints from a file (docs/facts.md)')
     .option(
       '--dns <address>',
