@@ -71,6 +71,7 @@ class Init {
   Error Answer(Client* client, const Request& request);
   Error AnswerTap(Client* client, const char* interface);
   Error AnswerDns(Client* client, DnsProtocol protocol);
+  Error AnswerSocket(Client* client);
   Error AnswerResolvConf(Client* client);
   void HandOver(Client* client, int fd);
   Error AnswerLink(Client* client, const Request& request);

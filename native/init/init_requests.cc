@@ -3,6 +3,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -68,6 +70,8 @@ Error Init::Answer(Client* client, const Request& request) {
       return {};
     case Request::Kind::kDns:
       return AnswerDns(client, request.dns);
+    case Request::Kind::kSocket:
+      return AnswerSocket(client);
     case Request::Kind::kResolvConf:
       return AnswerResolvConf(client);
     case Request::Kind::kLink:
@@ -128,6 +132,15 @@ Error Init::AnswerDns(Client* client, DnsProtocol protocol) {
   int fd;
   if (Error error = dns_.Get(protocol, &fd)) return error;
   HandOver(client, fd);
+  return {};
+}
+
+// One for each who asks; init keeps none.
+Error Init::AnswerSocket(Client* client) {
+  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) return Error::FromErrno(kInternal, "socket");
+  HandOver(client, fd);
+  close(fd);
   return {};
 }
 

@@ -148,6 +148,7 @@ constexpr Verb kVerbs[] = {
     {"end", Request::Kind::kEnd, false},        {"watch", Request::Kind::kWatch, false},
     {"state", Request::Kind::kState, false},    {"attach", Request::Kind::kAttach, true},
     {"exec", Request::Kind::kExec, true},       {"readdress", Request::Kind::kReaddress, true},
+    {"socket", Request::Kind::kSocket, true},
 };
 
 // False for what is no option of exec.
@@ -188,6 +189,9 @@ Error ParseRequest(std::string_view line, Request* request) {
       return ParseInterface(line, request);
     case Request::Kind::kDns:
       return ParseDns(line, request);
+    case Request::Kind::kSocket:
+      if (line == "tcp") return {};
+      return Error::Of(kInvalidArgument, "socket tcp");
     case Request::Kind::kLink:
       return ParseLink(line, request);
     case Request::Kind::kAddress:

@@ -23,6 +23,7 @@ struct Request {
     kTap,
     kUntap,
     kDns,
+    kSocket,
     kResolvConf,
     kLink,
     kAddress,

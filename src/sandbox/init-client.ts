@@ -124,6 +124,11 @@ export class InitClient {
     return this.#descriptor(`dns ${protocol}`, receiveDescriptor)
   }
 
+  /** A TCP socket in the sandbox that is not connected yet. The caller owns the descriptor. */
+  tcpSocket(receiveDescriptor: ReceiveDescriptor): Promise<number> {
+    return this.#descriptor('socket tcp', receiveDescriptor)
+  }
+
   /**
    * Has the sandbox, or the process that is held, see DIR/resolv.conf as its own.
    *
