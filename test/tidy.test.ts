@@ -32,6 +32,8 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   events: ['gossip', 'ipam', 'net', 'netdb'],
   // Who is behind a service, from records: rows, names and lists ask it.
   service: ['net', 'netdb'],
+  // How the checks of a sandbox turn into its health, on a clock from outside; how a check is made is network's.
+  health: ['netdb', 'service'],
   // Rows derive from records, whatever wrote them: it must not know the facts file or gossip.
   dataplane: ['net', 'netdb', 'service'],
   // Who has which name, and who is asked for other names: from records that are served, whoever wrote them.
@@ -50,6 +52,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'dns',
     'events',
     'facts',
+    'health',
     'ipam',
     'linux',
     'net',
@@ -68,6 +71,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'events',
     'facts',
     'gossip',
+    'health',
     'linux',
     'net',
     'netdb',
@@ -140,7 +144,7 @@ const CONFINED: readonly {
   },
   {
     what: 'what decides does no I/O: net, netdb, gossip, facts and ipam run by the hundred in one test process',
-    in: /^src\/(net|netdb|gossip|facts|ipam|events)\/.*\.ts$/,
+    in: /^src\/(net|netdb|gossip|facts|health|ipam|events)\/.*\.ts$/,
     pattern:
       /['"]node:(fs|fs\/promises|net|dgram|dns|http|https|tls|child_process|worker_threads|timers|timers\/promises)['"]/,
     // The thin adapter that reads and watches the file.
@@ -155,7 +159,7 @@ const CONFINED: readonly {
   },
   {
     what: 'what decides takes time and chance as arguments: src/clock.ts',
-    in: /^src\/(net|netdb|gossip|facts|ipam|events)\/.*\.ts$/,
+    in: /^src\/(net|netdb|gossip|facts|health|ipam|events)\/.*\.ts$/,
     // A Clock has a setTimeout of its own.
     pattern:
       /(?<!lock\.)\b(setTimeout|setInterval|setImmediate|Date\.now|performance\.now|Math\.random|randomUUID|randomBytes)\(|\bnew Date\(\)/,

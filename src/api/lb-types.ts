@@ -13,7 +13,7 @@ export interface LbBackend {
   /** null: no record tells of one. */
   readonly endpoint: string | null
   readonly host: string | null
-  /** healthy, draining, dead, lost */
+  /** healthy, starting, unhealthy, draining, dead, lost */
   readonly state: string
   readonly weight: number
   /** Now; of TCP those that are not closing. */

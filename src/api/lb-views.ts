@@ -1,7 +1,8 @@
 // What the API shows of VIPs, their backends and the flows to them.
 
 import type { FlowEntry, ServiceEntry } from '../dataplane/binding.ts'
-import type { NetdbRecord } from '../netdb/record.ts'
+import { isServing } from '../netdb/health-check.ts'
+import { type NetdbRecord, backendKey as settingKey } from '../netdb/record.ts'
 import type { Netdb } from '../netdb/table.ts'
 import { type Cidr, cidrContains, cidrOf, parseCidr } from '../net/cidr.ts'
 import { parseIpAddress } from '../net/ip-address.ts'
@@ -29,12 +30,13 @@ export function lbRows(
       scheduler: entry.scheduler,
       position: entry.position,
       backends: entry.backends.map((backend) => {
-        const { endpoint, host } = origin(recordOf(backend.record), backend.vni, names, netdb)
+        const behind = recordOf(backend.record)
+        const { endpoint, host } = origin(behind, backend.vni, names, netdb)
         return {
           ip: backend.ip,
           endpoint,
           host,
-          state: backend.state,
+          state: stateOf(backend.state, own, behind, netdb),
           weight: backend.weight,
           activeFlows: backend.active,
           flows: backend.flows,
@@ -52,6 +54,21 @@ export function lbRows(
       a.vni - b.vni ||
       compare(a.vip, b.vip),
   )
+}
+
+/** Native's word, or why native has been told that it drains: by its health, where nobody decided so. */
+function stateOf(
+  state: ServiceEntry['backends'][number]['state'],
+  vip: NetdbRecord | undefined,
+  endpoint: NetdbRecord | undefined,
+  netdb: Netdb,
+): string {
+  if (state !== 'draining' || endpoint?.kind !== 'endpoint') return state
+  const health = endpoint.value?.health
+  if (health === undefined || isServing(health)) return state
+  if (vip?.kind !== 'vip' || vip.value === null) return health
+  const key = settingKey({ service: vip.value.service, endpoint: endpoint.key })
+  return netdb.get('backend', key)?.value.drain === true ? state : health
 }
 
 /**

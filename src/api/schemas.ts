@@ -2,6 +2,7 @@
 
 import { z } from 'zod'
 import { WeftError } from '../errors.ts'
+import { HEALTH_CHECK } from '../netdb/health-check.ts'
 import type { AttachRequest, Attachment, RunRequest } from '../network/requests.ts'
 
 /** As a record holds them. */
@@ -29,6 +30,7 @@ const RUN = z.strictObject({
   env: z.record(z.string(), z.string()),
   tty: z.boolean(),
   detach: z.boolean(),
+  health: HEALTH_CHECK.nullable().exactOptional(),
 })
 
 const ATTACH = z.strictObject({
@@ -38,6 +40,12 @@ const ATTACH = z.strictObject({
   netns: z.string().min(1).optional(),
   pid: z.number().int().positive().optional(),
   host: z.literal(true).optional(),
+  health: HEALTH_CHECK.refine(
+    ({ test }) => test.kind !== 'cmd',
+    'a command is for what weft runs; check an attachment by tcp or http',
+  )
+    .nullable()
+    .exactOptional(),
 })
 
 const CREATE = z.discriminatedUnion('kind', [RUN, ATTACH])
@@ -58,8 +66,8 @@ export type ExecRequest = z.output<typeof EXEC>
 export function parseCreate(body: unknown): RunRequest | AttachRequest {
   const request = check(CREATE, body)
   if (request.kind === 'run') return request
-  const { kind, name, attachments } = request
-  return { kind, name, attachments, place: placeOf(request) }
+  const { kind, name, attachments, health } = request
+  return { kind, name, attachments, place: placeOf(request), health }
 }
 
 export function parseAttachment(body: unknown): Attachment {

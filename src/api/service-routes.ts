@@ -2,6 +2,7 @@
 
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
+import { HEALTH_CHANGE, HEALTH_CHECK } from '../netdb/health-check.ts'
 import type { Netdb } from '../netdb/table.ts'
 import type { Services } from '../network/services.ts'
 import { check } from './schemas.ts'
@@ -32,6 +33,7 @@ const CREATE = z.strictObject({
   endpointMode: z.enum(['vip', 'dnsrr'], 'an endpoint mode is vip or dnsrr'),
   scheduler,
   labels: words,
+  health: HEALTH_CHECK.exactOptional(),
 })
 
 const UPDATE = z.strictObject({
@@ -41,6 +43,7 @@ const UPDATE = z.strictObject({
   drain: texts.exactOptional(),
   undrain: texts.exactOptional(),
   weights: z.record(z.string().min(1).max(256), weight).exactOptional(),
+  health: HEALTH_CHANGE.nullable().exactOptional(),
 })
 
 export interface ServiceRoutesOptions {

@@ -1,6 +1,7 @@
 // The shapes of docs/api.md for services.
 
 import type { EndpointMode, SchedulerName } from '../netdb/record.ts'
+import type { HealthChange, HealthStatus, HealthWish, HealthcheckInspect } from './types.ts'
 
 /** POST /v1/services */
 export interface CreateService {
@@ -10,6 +11,8 @@ export interface CreateService {
   readonly endpointMode: EndpointMode
   readonly scheduler: SchedulerName
   readonly labels: Readonly<Record<string, string>>
+  /** Of its backends that do not say another themselves. */
+  readonly health?: HealthWish
 }
 
 export interface CreatedService {
@@ -26,6 +29,8 @@ export interface UpdateService {
   readonly drain?: readonly string[]
   readonly undrain?: readonly string[]
   readonly weights?: Readonly<Record<string, number>>
+  /** What is left out stays as it is; null: no check. */
+  readonly health?: HealthChange | null
 }
 
 /** GET /v1/services: an array of these, in the order of names. */
@@ -36,6 +41,8 @@ export interface ServiceSummary {
   readonly scheduler: SchedulerName
   /** Endpoints behind it, as they are served; one that is on two of its networks counts once. */
   readonly backends: number
+  /** Of these, those that are healthy, or nobody checks: docker's running ones. */
+  readonly running: number
   readonly labels: Readonly<Record<string, string>>
 }
 
@@ -48,6 +55,8 @@ export interface ServiceInspect {
     readonly Labels: Readonly<Record<string, string>>
     readonly TaskTemplate: {
       readonly Networks: readonly { readonly Target: string }[]
+      /** Not there without a health check. */
+      readonly ContainerSpec?: { readonly Healthcheck: HealthcheckInspect }
     }
     readonly EndpointSpec: { readonly Mode: EndpointMode }
   }
@@ -71,5 +80,5 @@ export interface ServiceBackend {
   /** Empty without IPv6. */
   readonly IPv6Address: string
   readonly Weight: number
-  readonly State: 'healthy' | 'draining' | 'dead'
+  readonly State: HealthStatus | 'draining' | 'dead'
 }

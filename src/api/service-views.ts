@@ -5,6 +5,7 @@ import type { SubnetRecord } from '../network/networks.ts'
 import { cidrContains } from '../net/cidr.ts'
 import type { Backend } from '../service/backends.ts'
 import type { ServiceRecord } from '../service/service-reference.ts'
+import { healthcheckInspect } from './health-views.ts'
 import type { ServiceInspect, ServiceSummary } from './service-types.ts'
 
 export interface ServiceParts {
@@ -22,20 +23,28 @@ export function serviceSummary(
   backends: readonly Backend[],
 ): ServiceSummary {
   const { name, endpointMode, scheduler, labels } = value
-  const ones = new Set(backends.map(({ endpoint }) => `${endpoint.owner}/${endpoint.value.name}`))
-  return { id: key, name, endpointMode, scheduler, backends: ones.size, labels }
+  const count = (those: readonly Backend[]): number =>
+    new Set(those.map(({ endpoint }) => `${endpoint.owner}/${endpoint.value.name}`)).size
+  const running = count(backends.filter(({ state }) => state === 'healthy' || state === 'draining'))
+  return { id: key, name, endpointMode, scheduler, backends: count(backends), running, labels }
 }
 
 export function serviceInspect(parts: ServiceParts): ServiceInspect {
   const { service, backends, hostOf } = parts
-  const { name, labels, networks, endpointMode, scheduler, createdAtMs } = service.value
+  const { name, labels, networks, endpointMode, scheduler, createdAtMs, healthCheck } =
+    service.value
   return {
     ID: service.key,
     CreatedAt: new Date(createdAtMs).toISOString(),
     Spec: {
       Name: name,
       Labels: labels,
-      TaskTemplate: { Networks: networks.map((network) => ({ Target: network })) },
+      TaskTemplate: {
+        Networks: networks.map((network) => ({ Target: network })),
+        ...(healthCheck === undefined
+          ? {}
+          : { ContainerSpec: { Healthcheck: healthcheckInspect(healthCheck) } }),
+      },
       EndpointSpec: { Mode: endpointMode },
     },
     Endpoint: {

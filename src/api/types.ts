@@ -6,7 +6,10 @@
 // A client must accept keys that it does not know.
 
 import type { ErrorCode } from '../errors.ts'
+import type { HealthChange, HealthStatus, HealthTest } from '../netdb/health-check.ts'
 import type { ClusterStatus } from './cluster-types.ts'
+
+export type { HealthChange, HealthStatus, HealthTest } from '../netdb/health-check.ts'
 
 /** In every request: the client's version. */
 export const VERSION_HEADER = 'x-weft-version'
@@ -111,6 +114,12 @@ export interface AttachmentRequest {
   readonly service?: string
 }
 
+/**
+ * A health check: what is left out is as docker has it. null: none, whatever the service has; left out: the service's.
+ * A command is for run sandboxes.
+ */
+export type HealthWish = HealthChange & { readonly test: HealthTest }
+
 /** POST /v1/sandboxes; the answer is a SandboxInspect. */
 export type CreateSandbox = CreateRun | CreateAttach
 
@@ -125,6 +134,7 @@ export interface CreateRun {
   readonly tty: boolean
   /** true: the command runs on return; false: it waits for an attach stream with start=1. */
   readonly detach: boolean
+  readonly health?: HealthWish | null
 }
 
 /** An existing network namespace: exactly one of netns, pid and host. */
@@ -136,6 +146,7 @@ export interface CreateAttach {
   readonly netns?: string
   readonly pid?: number
   readonly host?: true
+  readonly health?: HealthWish | null
 }
 
 /** The header of an exec stream. */
@@ -173,6 +184,8 @@ export interface SandboxSummary {
   readonly createdAt: string
   readonly startedAt: string | null
   readonly finishedAt: string | null
+  /** null: nobody checks it. */
+  readonly health: HealthStatus | null
   readonly networks: readonly SummaryNetwork[]
 }
 
@@ -210,11 +223,15 @@ export interface SandboxInspect {
     /** docker's zero time, 0001-01-01T00:00:00Z, when it has not happened. */
     readonly StartedAt: string
     readonly FinishedAt: string
+    /** Not there without a health check. */
+    readonly Health?: HealthInspect
   }
   readonly Config: {
     readonly Hostname: string
     readonly Tty: boolean
     readonly Cmd: readonly string[]
+    /** In force: its own, or its service's. Not there without one. */
+    readonly Healthcheck?: HealthcheckInspect
   }
   /** Empty for an attachment. */
   readonly LogPath: string
@@ -227,6 +244,32 @@ export interface SandboxInspect {
     readonly SandboxKey: string
     readonly Networks: Readonly<Record<string, EndpointInspect>>
   }
+}
+
+export interface HealthInspect {
+  readonly Status: HealthStatus
+  /** Failures in a row. */
+  readonly FailingStreak: number
+  /** The latest five results since the daemon began, the oldest first. */
+  readonly Log: readonly {
+    readonly Start: string
+    readonly End: string
+    /** -1: it was not made to its end. */
+    readonly ExitCode: number
+    /** 4096 bytes of it at most. */
+    readonly Output: string
+  }[]
+}
+
+/** docker's; times in nanoseconds. */
+export interface HealthcheckInspect {
+  /** `CMD-SHELL COMMAND`; ours: `TCP PORT`, `HTTP PORT/PATH`. */
+  readonly Test: readonly [string, string]
+  readonly Interval: number
+  readonly Timeout: number
+  readonly StartPeriod: number
+  readonly StartInterval: number
+  readonly Retries: number
 }
 
 export interface EndpointInspect {

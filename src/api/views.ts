@@ -6,6 +6,7 @@ import type { Netdb } from '../netdb/table.ts'
 import type { Sandbox } from '../network/sandbox.ts'
 import { commandPid, netnsPath } from '../network/sandbox.ts'
 import type { EndpointSpec } from '../network/sandbox-spec.ts'
+import { healthInspect, healthcheckInspect } from './health-views.ts'
 import type {
   EndpointInspect,
   FdbRow,
@@ -33,6 +34,7 @@ export function summaryOf(sandbox: Sandbox, host: string): SandboxSummary {
     createdAt: iso(spec.createdAtMs),
     startedAt: startedAtMs === null ? null : iso(startedAtMs),
     finishedAt: exit === null ? null : iso(exit.endedAtMs),
+    health: sandbox.health?.status ?? null,
     networks: spec.endpoints.map((endpoint) => ({
       name: endpoint.network,
       ip: endpoint.ip,
@@ -44,7 +46,7 @@ export function summaryOf(sandbox: Sandbox, host: string): SandboxSummary {
 }
 
 export function inspectOf(sandbox: Sandbox, host: string, directory: string): SandboxInspect {
-  const { spec, state, exit, startedAtMs } = sandbox
+  const { spec, state, exit, startedAtMs, health } = sandbox
   const [path = '', ...args] = spec.argv
   return {
     Id: spec.id,
@@ -60,8 +62,14 @@ export function inspectOf(sandbox: Sandbox, host: string, directory: string): Sa
       Error: spec.stopReason ?? '',
       StartedAt: startedAtMs === null ? NEVER : iso(startedAtMs),
       FinishedAt: exit === null ? NEVER : iso(exit.endedAtMs),
+      ...(health === null ? {} : { Health: healthInspect(health) }),
     },
-    Config: { Hostname: spec.kind === 'run' ? spec.name : '', Tty: spec.tty, Cmd: spec.argv },
+    Config: {
+      Hostname: spec.kind === 'run' ? spec.name : '',
+      Tty: spec.tty,
+      Cmd: spec.argv,
+      ...(health === null ? {} : { Healthcheck: healthcheckInspect(health.check) }),
+    },
     LogPath: spec.kind === 'run' ? `${directory}/output.log` : '',
     Warnings: [...sandbox.warnings],
     Host: host,

@@ -186,7 +186,9 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
   const controller = new Controller({
     endpoints,
     networks,
+    netdb,
     clock: systemClock,
+    tell,
     log,
     runDir,
     stateDir,

@@ -5,9 +5,9 @@ import type { IpAddress } from '../net/ip-address.ts'
 import { macFromIpv4 } from '../net/mac-address.ts'
 import { nameKeyOf } from '../netdb/hash.ts'
 import type { LiveRecord } from '../netdb/record.ts'
-import { backendsOf } from '../service/backends.ts'
+import { type BackendCondition, backendsOf } from '../service/backends.ts'
 import type { View } from './derive.ts'
-import { type BackendOfService, MOST_BACKENDS, type Row } from './rows.ts'
+import { type BackendOfService, type BackendState, MOST_BACKENDS, type Row } from './rows.ts'
 
 /** A VIP with all that its rows are made of. */
 export interface VipParts {
@@ -36,7 +36,8 @@ export function vipRows(parts: VipParts, view: View): Row[] {
     const those = backends.flatMap(({ endpoint, weight, state }): BackendOfService[] => {
       const own = address === ip ? endpoint.value.ip : endpoint.value.ip6
       const record = view.numberOf(endpoint)
-      return own === null ? [] : [{ record, ip: own, vni: endpoint.value.vni, weight, state }]
+      const { vni } = endpoint.value
+      return own === null ? [] : [{ record, ip: own, vni, weight, state: rowState(state) }]
     })
     return [
       { table: 'neighbour', vni, ip: address, record, mac, gateway: false },
@@ -53,6 +54,11 @@ export function vipRows(parts: VipParts, view: View): Row[] {
       },
     ]
   })
+}
+
+/** Native has one word for who keeps flows and takes none, whatever the reason. */
+function rowState(condition: BackendCondition): BackendState {
+  return condition === 'starting' || condition === 'unhealthy' ? 'draining' : condition
 }
 
 /** The same on every host and after every restart: positions of round robin and flows are kept by it. */

@@ -1,7 +1,8 @@
-// All names of all networks, from the records that are served: what an absent host owns has no names.
+// All names of all networks, from the records that are served: what an absent host owns has no names, nor has an endpoint that is not healthy.
 
 import { type Cidr, cidrContains } from '../net/cidr.ts'
 import type { IpAddress } from '../net/ip-address.ts'
+import { isServing } from '../netdb/health-check.ts'
 import { type NetdbRecord, recordName } from '../netdb/record.ts'
 import type { Netdb } from '../netdb/table.ts'
 import {
@@ -140,9 +141,10 @@ export class Names {
         break
       }
       case 'endpoint': {
-        const { network, name, ip, ip6, aliases, service } = record.value
+        const { network, name, ip, ip6, aliases, service, health } = record.value
         const endpoint = { name, ip, ip6, aliases, service, owner: record.owner }
-        this.#networkOf(network).names.put(recordName(record), endpoint)
+        if (isServing(health)) this.#networkOf(network).names.put(recordName(record), endpoint)
+        else this.#leave(record)
         break
       }
       case 'member':

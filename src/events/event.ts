@@ -12,6 +12,7 @@ export const EVENT_KINDS = [
   'endpoint-detached',
   'endpoint-readdressed',
   'sandbox-stopped',
+  'health',
   'collision',
   'repair-failed',
   'path-mtu',

@@ -16,6 +16,7 @@ import { isUnicastIpv6, parseIpv6Address } from '../net/ipv6-address.ts'
 import { isUnicastMac, parseMacAddress } from '../net/mac-address.ts'
 import { parseName } from '../net/name.ts'
 import { MAX_VNI, parseVni } from '../net/vni.ts'
+import { HEALTH_CHECK, HEALTH_STATUSES, healthCheckJson } from './health-check.ts'
 import {
   type EndpointValue,
   type Kind,
@@ -184,6 +185,7 @@ const SHAPES: { readonly [K in Kind]: KindShape<ValueOf[K]> } = {
         .nullable()
         .default(null),
       supersedes: z.array(z.string().max(MAX_RECORD_NAME)).max(MAX_SUPERSEDED).default([]),
+      health: z.enum(HEALTH_STATUSES).exactOptional(),
       claimedAt: wholeNumber(0, Number.MAX_SAFE_INTEGER),
     }),
     toJson: (value: EndpointValue) => ({
@@ -196,6 +198,7 @@ const SHAPES: { readonly [K in Kind]: KindShape<ValueOf[K]> } = {
       aliases: value.aliases,
       service: value.service,
       supersedes: value.supersedes,
+      ...(value.health === undefined ? {} : { health: value.health }),
       claimedAt: value.claimedAt,
     }),
   },
@@ -206,6 +209,7 @@ const SHAPES: { readonly [K in Kind]: KindShape<ValueOf[K]> } = {
       scheduler: z.enum(['rr', 'lc', 'sh', 'maglev']).default('rr'),
       networks: z.array(id).max(MAX_NETWORKS),
       labels: words.default({}),
+      healthCheck: HEALTH_CHECK.exactOptional(),
       createdAtMs: wholeNumber(0, MAX_TIME_MS).default(0),
       claimedAt: wholeNumber(0, Number.MAX_SAFE_INTEGER),
     }),
@@ -215,6 +219,9 @@ const SHAPES: { readonly [K in Kind]: KindShape<ValueOf[K]> } = {
       scheduler: value.scheduler,
       networks: value.networks,
       labels: inOrder(value.labels),
+      ...(value.healthCheck === undefined
+        ? {}
+        : { healthCheck: healthCheckJson(value.healthCheck) }),
       createdAtMs: value.createdAtMs,
       claimedAt: value.claimedAt,
     }),

@@ -5,6 +5,7 @@ import type { Ipv4Address } from '../net/ipv4-address.ts'
 import type { Ipv6Address } from '../net/ipv6-address.ts'
 import type { MacAddress } from '../net/mac-address.ts'
 import type { Vni } from '../net/vni.ts'
+import type { HealthCheck, HealthStatus } from './health-check.ts'
 
 /** When a record was written, by whom: a total order over all writes of a cluster. */
 export interface Version {
@@ -87,6 +88,8 @@ export interface EndpointValue {
   readonly service: string | null
   /** Names of the records of absent members that it took its addresses from. */
   readonly supersedes: readonly string[]
+  /** Not there: nobody checks it. */
+  readonly health?: HealthStatus
   /** Lamport time since when it has these addresses: of two that claim one, the lower (claimedAt, owner) keeps it. */
   readonly claimedAt: number
 }
@@ -103,6 +106,8 @@ export interface ServiceValue {
   /** Ids of the networks that it is on. */
   readonly networks: readonly string[]
   readonly labels: Readonly<Record<string, string>>
+  /** Of its backends, where they do not say another themselves; each host makes it of its own. */
+  readonly healthCheck?: HealthCheck
   /** By the clock of the host that made it. */
   readonly createdAtMs: number
   /** Lamport time of its making: of two with one name the older has it. */

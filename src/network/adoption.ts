@@ -8,6 +8,7 @@ import type { Logger } from '../log.ts'
 import type { InitClient } from '../sandbox/init-client.ts'
 import { initAlive, killInit, listInits } from '../sandbox/spawn-init.ts'
 import type { Endpoints } from './endpoints.ts'
+import type { HealthChecks } from './health-checks.ts'
 import { type Sandbox, newSandbox, whenGone } from './sandbox.ts'
 import type { SandboxSpec } from './sandbox-spec.ts'
 import type { SandboxResolvers } from './sandbox-resolvers.ts'
@@ -17,6 +18,7 @@ export interface AdoptionOptions {
   readonly table: SandboxTable
   readonly endpoints: Pick<Endpoints, 'adopt'>
   readonly resolvers: Pick<SandboxResolvers, 'adopt' | 'end'>
+  readonly health: Pick<HealthChecks, 'adopt'>
   readonly log: Logger
   readonly runDir: string
   readonly stateDir: string
@@ -68,7 +70,7 @@ async function adopt(spec: SandboxSpec, options: AdoptionOptions): Promise<void>
 }
 
 async function adoptLiving(sandbox: Sandbox, options: AdoptionOptions): Promise<void> {
-  const { endpoints, resolvers, log, follow, end } = options
+  const { endpoints, resolvers, health, log, follow, end } = options
   const { spec } = sandbox
   const client = await follow(sandbox)
   const state = await client.state()
@@ -85,6 +87,7 @@ async function adoptLiving(sandbox: Sandbox, options: AdoptionOptions): Promise<
   sandbox.made = true
   await resolvers.adopt(sandbox, client)
   sandbox.startedAtMs = spec.createdAtMs
+  health.adopt(sandbox)
   log.info({ sandbox: spec.name, init: spec.init?.pid }, `sandbox ${spec.name} adopted`)
 }
 

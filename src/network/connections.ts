@@ -12,6 +12,7 @@ import { interfaceNames, isOwnNamespace } from '../linux/interfaces.ts'
 import type { Logger } from '../log.ts'
 import { cidrsOverlap, formatCidr } from '../net/cidr.ts'
 import { parseName } from '../net/name.ts'
+import type { HealthStatus } from '../netdb/health-check.ts'
 import type { Endpoints } from './endpoints.ts'
 import { nextInterfaceName, parseInterfaceName } from './interface-name.ts'
 import type { Networks } from './networks.ts'
@@ -57,9 +58,13 @@ export class Connections {
     const { endpoints } = this.#options
     const { name } = sandbox.spec
     const opened: OpenEndpoint[] = []
+    const health = (): HealthStatus | null => sandbox.health?.status ?? null
     for (const spec of specs) {
-      const endpoint = await endpoints.open(name, spec, requireClient(sandbox))
+      const client = requireClient(sandbox)
+      const endpoint = await endpoints.open(name, { ...spec, health: health() }, client)
       sandbox.endpoints.push(endpoint)
+      // A check may have ended meanwhile.
+      endpoints.setHealth(name, endpoint, health())
       if (sandbox.ending) {
         // Whoever ends it did not see this one.
         this.#detach(sandbox, endpoint)

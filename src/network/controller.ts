@@ -9,9 +9,11 @@ import type { Clock } from '../clock.ts'
 import { startProgram } from '../dataplane/binding.ts'
 import type { PortId } from '../dataplane/rows.ts'
 import { WeftError, messageOf } from '../errors.ts'
+import type { Tell } from '../events/event.ts'
 import { interfaceNames, isOwnNamespace } from '../linux/interfaces.ts'
 import type { Logger } from '../log.ts'
 import { parseName } from '../net/name.ts'
+import type { Netdb } from '../netdb/table.ts'
 import { weftInit } from '../programs.ts'
 import { InitClient, type InitStream, type WindowSize } from '../sandbox/init-client.ts'
 import { appendLog } from '../sandbox/output-log.ts'
@@ -20,7 +22,9 @@ import { adoptAll } from './adoption.ts'
 import { Connections, prefixFor } from './connections.ts'
 import type { Endpoints } from './endpoints.ts'
 import { EndpointTimes } from './endpoint-times.ts'
+import { HealthChecks } from './health-checks.ts'
 import type { Networks } from './networks.ts'
+import { probeHealth } from './probe-health.ts'
 import {
   type AttachRequest,
   type Attachment,
@@ -37,7 +41,9 @@ import { SandboxTable } from './sandbox-table.ts'
 export interface ControllerOptions {
   readonly endpoints: Endpoints
   readonly networks: Networks
+  readonly netdb: Netdb
   readonly clock: Clock
+  readonly tell: Tell
   readonly log: Logger
   /** Control sockets of the inits: short, a unix socket's path has 107 bytes. */
   readonly runDir: string
@@ -63,6 +69,7 @@ export class Controller {
   readonly #options: ControllerOptions
   readonly #table: SandboxTable
   readonly #connections: Connections
+  readonly #health: HealthChecks
   /** How long it took to make endpoints. */
   readonly times = new EndpointTimes()
   /** Names of sandboxes under construction. */
@@ -73,6 +80,12 @@ export class Controller {
     this.#options = options
     this.#table = new SandboxTable(options)
     this.#connections = new Connections({ ...options, table: this.#table })
+    this.#health = new HealthChecks({
+      ...options,
+      sandboxes: () => this.list(),
+      noteEndpoints: (sandbox) => this.noteEndpoints(sandbox),
+      probe: probeHealth,
+    })
   }
 
   list(): Sandbox[] {
@@ -143,6 +156,7 @@ export class Controller {
   async connect(sandbox: Sandbox, attachment: Attachment): Promise<void> {
     const beganMs = this.#options.clock.nowMs()
     await this.#connections.connect(sandbox, attachment)
+    this.#health.reconsider(sandbox)
     this.times.add(this.#options.clock.nowMs() - beganMs, 1)
   }
 
@@ -153,6 +167,7 @@ export class Controller {
    */
   async disconnect(sandbox: Sandbox, network: string): Promise<void> {
     await this.#connections.disconnect(sandbox, network)
+    this.#health.reconsider(sandbox)
   }
 
   /** Ends a sandbox, gently unless `force`, and forgets it. */
@@ -208,6 +223,7 @@ export class Controller {
     await adoptAll({
       ...this.#options,
       table: this.#table,
+      health: this.#health,
       follow: (sandbox) => this.#follow(sandbox),
       end: (sandbox) => this.remove(sandbox, { force: true, timeoutMs: 0 }),
     })
@@ -216,6 +232,7 @@ export class Controller {
   /** Leaves the sandboxes to the next daemon. */
   close(): void {
     this.#closed = true
+    this.#health.close()
     for (const sandbox of this.list()) {
       sandbox.startDeadline?.cancel()
       sandbox.client?.close()
@@ -246,11 +263,14 @@ export class Controller {
         createdAtMs: clock.wallMs(),
         init: null,
         endpoints: [],
+        ...(request.health === undefined ? {} : { healthCheck: request.health }),
         dns: null,
         stopReason: null,
       },
       request.kind === 'run' ? 'created' : 'attached',
     )
+    const services = request.attachments.map(({ service }) => service ?? null)
+    this.#health.prepare(sandbox, services)
     const promise = (prefix: string, taken: readonly string[]) =>
       this.#connections.promiseAll(
         request.name,
@@ -270,11 +290,13 @@ export class Controller {
       await names
       // Not before: a daemon that is killed now leaves an init that nobody knows of, and the next one ends it.
       sandbox.made = true
+      this.#health.reconsider(sandbox)
       sandbox.spec = { ...sandbox.spec, endpoints: sandbox.endpoints.map(({ spec }) => spec) }
       await this.#table.note(sandbox)
       await this.#table.forgetNamesake(sandbox)
       if (request.kind === 'run' && request.detach) await this.start(sandbox)
       else if (request.kind === 'run') this.#awaitStart(sandbox)
+      else this.#health.begin(sandbox)
       return sandbox
     } catch (error) {
       await names
@@ -346,6 +368,7 @@ export class Controller {
   async #onGone(sandbox: Sandbox): Promise<void> {
     const { log, clock } = this.#options
     sandbox.startDeadline?.cancel()
+    this.#health.end(sandbox)
     sandbox.client?.close()
     sandbox.client = null
     await this.#connections.detachAll(sandbox)
@@ -369,6 +392,7 @@ export class Controller {
     sandbox.state = 'running'
     sandbox.innerPid = innerPid
     sandbox.startedAtMs = this.#options.clock.wallMs()
+    this.#health.begin(sandbox)
   }
 
   #awaitStart(sandbox: Sandbox): void {

@@ -68,6 +68,7 @@ export class EndpointClaims {
       mtuBytes: mtuOf(network.key),
       aliases: [...(wish.aliases ?? [])],
       service,
+      health: null,
       formerly: null,
     }
   }
@@ -163,8 +164,9 @@ export class EndpointClaims {
 
 /** What the record of an endpoint says. */
 export function endpointValue(name: string, spec: EndpointSpec): Written<'endpoint'> {
-  const { networkId: network, vni, mac, ip, ip6, aliases, service, supersedes } = spec
-  return { network, vni, name, aliases, service, mac, ip, ip6, supersedes }
+  const { networkId: network, vni, mac, ip, ip6, aliases, service, supersedes, health } = spec
+  const value = { network, vni, name, aliases, service, mac, ip, ip6, supersedes }
+  return health === null ? value : { ...value, health }
 }
 
 /** The part of a spec that comes from its addresses. */

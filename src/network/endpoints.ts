@@ -15,6 +15,7 @@ import type { Programmer } from '../dataplane/programmer.ts'
 import type { PortId } from '../dataplane/rows.ts'
 import { linkLocalOf } from '../net/mac-address.ts'
 import type { Vni } from '../net/vni.ts'
+import type { HealthStatus } from '../netdb/health-check.ts'
 import type { Netdb } from '../netdb/table.ts'
 import type { InitClient } from '../sandbox/init-client.ts'
 import type { AddressBook } from './address-book.ts'
@@ -152,6 +153,15 @@ export class Endpoints {
     endpoint.spec = { ...endpoint.spec, vni }
     this.#claims.put(name, endpoint.spec)
     this.#options.programmer.flush()
+  }
+
+  /** Tells how it is: other hosts hear of it as of any change. False: that was so already. */
+  setHealth(name: string, endpoint: OpenEndpoint, health: HealthStatus | null): boolean {
+    if (endpoint.spec.health === health) return false
+    endpoint.spec = { ...endpoint.spec, health }
+    this.#claims.put(name, endpoint.spec)
+    this.#options.programmer.flush()
+    return true
   }
 
   /**

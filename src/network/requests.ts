@@ -2,6 +2,7 @@
 
 import { existsSync } from 'node:fs'
 import { WeftError } from '../errors.ts'
+import type { HealthCheck } from '../netdb/health-check.ts'
 
 /** One network that a sandbox is to be on. */
 export interface Attachment {
@@ -27,6 +28,8 @@ export interface RunRequest {
   readonly tty: boolean
   /** Start at once; otherwise an attach stream does. */
   readonly detach: boolean
+  /** null: no check, whatever its service has; undefined: its service's. */
+  readonly health?: HealthCheck | null | undefined
 }
 
 /** A namespace that exists. */
@@ -35,6 +38,8 @@ export interface AttachRequest {
   readonly name: string
   readonly attachments: readonly Attachment[]
   readonly place: { readonly netns: string } | { readonly pid: number } | { readonly host: true }
+  /** As of a run; without a command. */
+  readonly health?: HealthCheck | null | undefined
 }
 
 /** The path of the namespace. */

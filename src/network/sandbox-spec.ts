@@ -8,6 +8,7 @@ import type { Ipv4Address } from '../net/ipv4-address.ts'
 import type { Ipv6Address } from '../net/ipv6-address.ts'
 import type { MacAddress } from '../net/mac-address.ts'
 import type { Vni } from '../net/vni.ts'
+import { HEALTH_CHECK, HEALTH_STATUSES } from '../netdb/health-check.ts'
 
 /** A string that was a value of the branded type when it was written. */
 const written = <T extends string>() => z.string().transform((text) => text as T)
@@ -29,6 +30,8 @@ const ENDPOINT = z.object({
   mtuBytes: z.number(),
   aliases: z.array(z.string()).default([]),
   service: z.string().nullable().default(null),
+  /** null: nobody checks it. */
+  health: z.enum(HEALTH_STATUSES).nullable().default(null),
   /** Records of absent members that its addresses were taken from. */
   supersedes: z.array(z.string()).default([]),
   /** By the user or the facts file: no other addresses will do. */
@@ -55,6 +58,8 @@ const SPEC = z.object({
   /** weft-init, as this machine sees it; the start time tells it from a later process with its PID. */
   init: z.object({ pid: z.number(), startTime: z.string() }).nullable(),
   endpoints: z.array(ENDPOINT),
+  /** What was asked for; null: none is to be made; not there: its service's. */
+  healthCheck: HEALTH_CHECK.nullable().exactOptional(),
   /** Its names are served. `resolvConf`: the file below /etc/netns that was made for that; null: another, or none. */
   dns: z.object({ resolvConf: z.string().nullable() }).nullable().default(null),
   /** Why weft ended it; null: it ended by itself, or by a user. */

@@ -3,6 +3,7 @@
 import type { Timer } from '../clock.ts'
 import type { PortId } from '../dataplane/rows.ts'
 import { WeftError } from '../errors.ts'
+import type { Health } from '../health/health.ts'
 import { sendDrops } from '../linux/interfaces.ts'
 import type { InitClient } from '../sandbox/init-client.ts'
 import { hostPid } from '../sandbox/spawn-init.ts'
@@ -32,6 +33,8 @@ export interface Sandbox {
   /** The command's process id inside the sandbox. */
   innerPid: number | null
   exit: Exit | null
+  /** What its checks have found; null: there are none. */
+  health: Health | null
   /** Removes a sandbox that nobody starts. */
   startDeadline: Timer | null
   /** Aborted when init is gone and all that was its is released. */
@@ -58,6 +61,7 @@ export function newSandbox(spec: SandboxSpec, state: SandboxState): Sandbox {
     warnings: [],
     innerPid: null,
     exit: null,
+    health: null,
     startDeadline: null,
     gone: new AbortController(),
     made: false,

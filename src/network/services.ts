@@ -9,6 +9,7 @@ import type { Clock } from '../clock.ts'
 import { WeftError, quote } from '../errors.ts'
 import { NETWORK_ID_BYTES, networkIdFrom } from '../ipam/network-id.ts'
 import { parseName } from '../net/name.ts'
+import { HEALTH_CHECK, type HealthChange, type HealthCheck } from '../netdb/health-check.ts'
 import {
   type EndpointMode,
   type LiveRecord,
@@ -32,6 +33,8 @@ export interface ServiceWish {
   readonly endpointMode: EndpointMode
   readonly scheduler: SchedulerName
   readonly labels: Readonly<Record<string, string>>
+  /** Of its backends that do not say another themselves. */
+  readonly health?: HealthCheck
 }
 
 /** What is to be another way; a backend by its endpoint's name, HOST/NAME, or the beginning of its id. */
@@ -42,6 +45,8 @@ export interface ServiceChange {
   readonly drain?: readonly string[] | undefined
   readonly undrain?: readonly string[] | undefined
   readonly weights?: Readonly<Record<string, number>> | undefined
+  /** What is to be another way; null: no check. */
+  readonly health?: HealthChange | null | undefined
 }
 
 export interface ServicesOptions {
@@ -80,7 +85,7 @@ export class Services {
     }
     this.#requireNameFree(name)
     const id = networkIdFrom(randomBytes(NETWORK_ID_BYTES))
-    const { endpointMode, scheduler, labels } = wish
+    const { endpointMode, scheduler, labels, health } = wish
     const createdAtMs = clock.wallMs()
     try {
       netdb.put('service', id, {
@@ -89,6 +94,7 @@ export class Services {
         scheduler,
         networks: ids,
         labels,
+        ...(health === undefined ? {} : { healthCheck: health }),
         createdAtMs,
       })
       const vips = endpointMode === 'vip' ? ids : []
@@ -170,6 +176,7 @@ export class Services {
       ...undrain.map((name) => [name, { drain: false }] as const),
       ...Object.entries(weights).map(([name, weight]) => [name, { weight }] as const),
     ].map(([name, part]) => [this.#backend(service, name).key, part] as const)
+    const value = changed(service, change)
     const names: string[] = []
     for (const [endpoint, part] of decided) {
       const key = backendKey({ service: service.key, endpoint })
@@ -177,12 +184,8 @@ export class Services {
       netdb.put('backend', key, { service: service.key, endpoint, weight, drain, ...part })
       names.push(`backend/${key}`)
     }
-    const { scheduler, labelsAdded, labelsRemoved = [] } = change
-    if (scheduler !== undefined || labelsAdded !== undefined || labelsRemoved.length > 0) {
-      const labels = Object.entries({ ...service.value.labels, ...labelsAdded })
-      const kept = Object.fromEntries(labels.filter(([label]) => !labelsRemoved.includes(label)))
-      const value: Written<'service'> = { ...service.value, labels: kept }
-      netdb.put('service', service.key, scheduler === undefined ? value : { ...value, scheduler })
+    if (value !== null) {
+      netdb.put('service', service.key, value)
       names.push(`service/${service.key}`)
     }
     await peers.acknowledge(names)
@@ -282,4 +285,45 @@ export class Services {
       `service ${holder.value.name} exists (${holder.key.slice(0, 12)}, made on ${netdb.nameOfMember(holder.owner)}); choose another name`,
     )
   }
+}
+
+/**
+ * What the service's own record becomes; null: it stays.
+ *
+ * @throws WeftError invalid_argument
+ */
+function changed({ value }: ServiceRecord, change: ServiceChange): Written<'service'> | null {
+  const { scheduler, labelsAdded, labelsRemoved = [], health } = change
+  if (
+    scheduler === undefined &&
+    labelsAdded === undefined &&
+    labelsRemoved.length === 0 &&
+    health === undefined
+  ) {
+    return null
+  }
+  const labels = Object.entries({ ...value.labels, ...labelsAdded })
+  const { healthCheck: before, ...rest } = value
+  const healthCheck = changedCheck(value.name, before, health)
+  return {
+    ...rest,
+    ...(scheduler === undefined ? {} : { scheduler }),
+    labels: Object.fromEntries(labels.filter(([label]) => !labelsRemoved.includes(label))),
+    ...(healthCheck === undefined ? {} : { healthCheck }),
+  }
+}
+
+function changedCheck(
+  service: string,
+  before: HealthCheck | undefined,
+  change: HealthChange | null | undefined,
+): HealthCheck | undefined {
+  if (change === undefined) return before
+  if (change === null) return undefined
+  const test = change.test ?? before?.test
+  if (test !== undefined) return HEALTH_CHECK.parse({ ...before, ...change, test })
+  throw new WeftError(
+    'invalid_argument',
+    `service ${service} has no health check yet; say how it is made: --health-cmd, --health-tcp or --health-http`,
+  )
 }

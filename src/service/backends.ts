@@ -1,16 +1,21 @@
 // The backends of a service on a network, from records: who takes part, in which order, and how. Pure.
 //
 // An endpoint is a backend by naming the service. What was decided about it (weight, drain) is another record, which any host writes.
-// Endpoints of a host that is believed dead since a moment are dead: their flows wait for them. Later they are none.
+// Endpoints of a host that is believed dead since a moment are dead: their flows wait for them. Later they are none. One that is drained,
+// or not healthy (src/health), takes no new flows.
 
+import { type HealthStatus, isServing } from '../netdb/health-check.ts'
 import type { LiveRecord } from '../netdb/record.ts'
 
 export type Endpoint = LiveRecord<'endpoint'>
 
+/** Only `healthy` takes new flows: one that passes its checks, or has none. */
+export type BackendCondition = HealthStatus | 'draining' | 'dead'
+
 export interface Backend {
   readonly endpoint: Endpoint
   readonly weight: number
-  readonly state: 'healthy' | 'draining' | 'dead'
+  readonly state: BackendCondition
 }
 
 export interface BackendsQuestion {
@@ -38,12 +43,19 @@ export function backendsOf(question: BackendsQuestion): Backend[] {
     value.network === network && value.service?.toLowerCase() === name
   const backend = (endpoint: Endpoint, dead: boolean): Backend => {
     const { weight = DEFAULT_WEIGHT, drain = false } = settings.get(endpoint.key) ?? {}
-    return { endpoint, weight, state: dead ? 'dead' : drain ? 'draining' : 'healthy' }
+    return { endpoint, weight, state: conditionOf(endpoint, dead, drain) }
   }
   return [
     ...[...endpoints].filter(isOne).map((endpoint) => backend(endpoint, false)),
     ...[...fallen].filter(isOne).map((endpoint) => backend(endpoint, true)),
   ].sort((a, b) => byClaim(a.endpoint, b.endpoint))
+}
+
+/** What was decided about it stands before what was found. */
+function conditionOf({ value }: Endpoint, dead: boolean, drain: boolean): BackendCondition {
+  if (dead) return 'dead'
+  if (drain) return 'draining'
+  return isServing(value.health) ? 'healthy' : (value.health ?? 'healthy')
 }
 
 function byClaim(a: Endpoint, b: Endpoint): number {

@@ -136,6 +136,34 @@ t.test(
   },
 )
 
+t.test('a backend that drains: by decision, or because of its health', async (t) => {
+  const netdb = new Netdb('11', { everyonePresent: true })
+  netdb.put('member', '11', member(1))
+  const drains: ServiceEntry = {
+    ...web,
+    record: 100,
+    backends: [{ ...web.backends[0]!, state: 'draining' }],
+  }
+  const state = (entry = drains): string | undefined => {
+    const vip = made('vip', 's1/blue', { service: 's1' })
+    const behind = netdb.get('endpoint', 'e3') as NetdbRecord
+    const of = (number: number) => (number === 3 ? behind : number === 100 ? vip : undefined)
+    return lbRows([entry], of, netdb)[0]?.backends[0]?.state
+  }
+  netdb.put('endpoint', 'e3', endpoint(3))
+  t.equal(state(), 'draining')
+  for (const health of ['starting', 'unhealthy'] as const) {
+    netdb.put('endpoint', 'e3', { ...endpoint(3), health })
+    t.equal(state(), health)
+    t.equal(state(web), 'healthy', 'native has not heard yet')
+  }
+  const decided = { service: 's1', endpoint: 'e3', weight: 1 }
+  netdb.put('backend', 's1/e3', { ...decided, drain: false })
+  t.equal(state(), 'unhealthy')
+  netdb.put('backend', 's1/e3', { ...decided, drain: true })
+  t.equal(state(), 'draining')
+})
+
 t.test("a service's name: of its own record, or of the VIP's", async (t) => {
   const service = made('service', 's1', { name: 'web' })
   const vip = made('vip', 's1/blue', { service: 's1' })

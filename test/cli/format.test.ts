@@ -81,6 +81,7 @@ const RUNNING: SandboxSummary = {
   createdAt: '2026-11-20T10:00:00.000Z',
   startedAt: '2026-11-20T10:00:00.000Z',
   finishedAt: null,
+  health: null,
   networks: [
     { name: 'demo', ip: '10.0.1.11', ip6: null, mac: '02:42:0a:00:01:0b', interface: 'eth0' },
     { name: 'other', ip: '10.0.3.11', ip6: null, mac: '02:42:0a:00:03:0b', interface: 'eth1' },
@@ -120,6 +121,16 @@ t.test("ps has docker's columns and keys", (t) => {
   t.equal(statusOf({ ...ended, state: 'exited' }, NOW), 'Exited (137) 3 seconds ago')
   t.equal(statusOf({ ...RUNNING, state: 'created' }, NOW), 'Created')
   t.equal(statusOf({ ...RUNNING, state: 'attached' }, NOW), 'Attached 5 minutes')
+  t.equal(statusOf({ ...RUNNING, health: 'healthy' }, NOW), 'Up 5 minutes (healthy)')
+  t.equal(statusOf({ ...RUNNING, health: 'starting' }, NOW), 'Up 5 minutes (health: starting)')
+  t.equal(
+    statusOf({ ...RUNNING, state: 'attached', health: 'unhealthy' }, NOW),
+    'Attached 5 minutes (unhealthy)',
+  )
+  t.equal(
+    statusOf({ ...ended, state: 'exited', health: 'healthy' }, NOW).includes('healthy'),
+    false,
+  )
   t.end()
 })
 

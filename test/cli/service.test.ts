@@ -62,14 +62,22 @@ t.test('wrong usage is told before anybody is asked', async (t) => {
 
 t.test("ls: docker's columns and JSON", async (t) => {
   const rows: ServiceSummary[] = [
-    { id: ID, name: 'web', endpointMode: 'vip', scheduler: 'rr', backends: 2, labels: {} },
+    {
+      id: ID,
+      name: 'web',
+      endpointMode: 'vip',
+      scheduler: 'rr',
+      backends: 2,
+      running: 1,
+      labels: {},
+    },
   ]
   const listing: Behaviour = { answer: () => ({ body: rows }) }
   const table = await ask('service ls', listing)
   t.equal(
     table.stdout,
     'ID             NAME      MODE         REPLICAS   IMAGE     PORTS\n' +
-      'kls7mti5o4mt   web       replicated   2/2\n',
+      'kls7mti5o4mt   web       replicated   1/2\n',
   )
   const json = await ask('service ls --format json --no-trunc', listing)
   t.strictSame(JSON.parse(json.stdout), {
@@ -78,7 +86,7 @@ t.test("ls: docker's columns and JSON", async (t) => {
     Mode: 'replicated',
     Name: 'web',
     Ports: '',
-    Replicas: '2/2',
+    Replicas: '1/2',
   })
   t.equal((await ask('service ls -q', listing)).stdout, 'kls7mti5o4mt\n')
 })

@@ -10,11 +10,14 @@ import { parseIpv4Address } from '../../src/net/ipv4-address.ts'
 import { parseIpv6Address } from '../../src/net/ipv6-address.ts'
 import { macFromIpv4 } from '../../src/net/mac-address.ts'
 import { parseVni } from '../../src/net/vni.ts'
+import type { HealthStatus } from '../../src/netdb/health-check.ts'
 import { Netdb } from '../../src/netdb/table.ts'
 import { PLAIN, member, network, written } from '../fixtures/records.ts'
 import { VirtualClock } from '../fixtures/virtual-clock.ts'
 
 const SERVICE = 'svcid'
+/** Endpoints that are written again keep their claims. */
+const CLAIMED: Readonly<Record<number, number>> = { 7: 70, 8: 80 }
 const VIP = parseIpv4Address('10.0.1.2')
 const VIP6 = parseIpv6Address('fd57:1::2')
 
@@ -64,8 +67,9 @@ function world(t: Test) {
   }
   netdb.put('endpoint', 'client', valueOf(3, null))
   /** A backend on h2; the later it claims, the later its turn. */
-  const remote = (last: number, lamport: number): void => {
-    const value = { ...valueOf(last, 'Web'), claimedAt: lamport }
+  const remote = (last: number, lamport: number, health?: HealthStatus): void => {
+    const found = health === undefined ? {} : { health }
+    const value = { ...valueOf(last, 'Web'), ...found, claimedAt: CLAIMED[last] ?? lamport }
     netdb.merge(written('h2', lamport, 'endpoint', `e${last}`, value))
   }
   const serve = (): void => {
@@ -147,6 +151,21 @@ t.test('weight and drain of a backend, another scheduler, the service removed', 
   t.same(services(), [])
   t.notOk(rows().some((row) => row.table === 'neighbour' && row.ip === VIP))
   t.notOk(rows().some((row) => row.table === 'network' && row.services))
+})
+
+t.test('one that is not healthy takes no new flow, and its turn stays its own', async (t) => {
+  const { netdb, remote, serve, backends } = world(t)
+  serve()
+  remote(7, 70, 'starting')
+  remote(8, 80)
+  t.same(backends(), ['10.0.1.7 1 draining', '10.0.1.8 1 healthy'], 'none that is not checked')
+  remote(7, 90, 'healthy')
+  t.same(backends(), ['10.0.1.7 1 healthy', '10.0.1.8 1 healthy'])
+  remote(7, 100, 'unhealthy')
+  remote(8, 101, 'unhealthy')
+  t.same(backends(), ['10.0.1.7 1 draining', '10.0.1.8 1 draining'])
+  netdb.setPresent('h2', false)
+  t.same(backends(), ['10.0.1.7 1 dead', '10.0.1.8 1 dead'])
 })
 
 t.test('a dead host: its backends wait for it for ten seconds, and are none then', async (t) => {

@@ -45,6 +45,33 @@ t.test('names, aliases, services, in any case', async (t) => {
   t.same(dataIn(made.query('web', 'AAAA', blue)), ['fd00:1::2'], 'those that have one')
 })
 
+t.test('an endpoint that is not healthy has no names, until it is', async (t) => {
+  const made = new DnsWorld()
+  const blue = made.asker('blue')
+  made.endpoint('blue', { name: 'w1', ip: '10.0.1.2', aliases: ['api'], service: 'web' })
+  const key = made.endpoint('blue', { name: 'w2', ip: '10.0.1.3', service: 'web' })
+  const value = made.netdb.get('endpoint', key)!.value
+  const names = ['w2', 'web', 'tasks.web', 'w2.blue']
+  const answered = (): string[] =>
+    names.filter((name) => dataIn(made.query(name, 'A', blue)).includes('10.0.1.3'))
+  t.same(answered(), names, 'not checked')
+  for (const [health, served] of [
+    ['starting', []],
+    ['healthy', names],
+    ['unhealthy', []],
+    ['healthy', names],
+  ] as const) {
+    made.netdb.put('endpoint', key, { ...value, health })
+    t.same(answered(), served, health)
+    t.same(dataIn(made.query('w1', 'A', blue)), ['10.0.1.2'], 'others are as before')
+    const reverse = made.query(reverseOf('10.0.1.3'), 'PTR', blue)
+    t.equal((reverse.answers ?? []).length, served.length === 0 ? 0 : 1, 'nor has its address')
+  }
+  made.netdb.put('endpoint', key, { ...value, health: 'unhealthy' })
+  made.netdb.remove('endpoint', key)
+  t.same(answered(), [])
+})
+
 t.test('nothing of that type is no error, and is never asked elsewhere', async (t) => {
   const made = new DnsWorld()
   made.use({ '192.0.2.1': () => undefined })

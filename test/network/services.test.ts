@@ -7,6 +7,7 @@ import { parseIpv4Cidr } from '../../src/net/cidr.ts'
 import { parseIpv4Address } from '../../src/net/ipv4-address.ts'
 import { macFromIpv4 } from '../../src/net/mac-address.ts'
 import { parseVni } from '../../src/net/vni.ts'
+import { HEALTH_CHECK } from '../../src/netdb/health-check.ts'
 import { Netdb } from '../../src/netdb/table.ts'
 import { AddressBook } from '../../src/network/address-book.ts'
 import { Networks } from '../../src/network/networks.ts'
@@ -74,6 +75,31 @@ function backend({ netdb }: Host, key: string, name: string, last: number): void
 }
 
 const vips = ({ netdb }: Host): string[] => netdb.list('vip').map(({ value }) => value.ip)
+
+t.test('a health check: as it was made, changed in parts, taken away', async (t) => {
+  const [h1, h2] = cluster(2) as [Host, Host]
+  const check = HEALTH_CHECK.parse({ test: { kind: 'tcp', port: 80 } })
+  await h1.services.create({ ...WISH, health: check })
+  const checkOn = async ({ services }: Host) => (await services.find('web')).value.healthCheck
+  t.strictSame(await checkOn(h2), check)
+  await h2.services.update('web', { health: { intervalMs: 5_000 }, scheduler: 'lc' })
+  t.strictSame(await checkOn(h1), { ...check, intervalMs: 5_000 })
+  const test = { kind: 'cmd', command: 'true' } as const
+  await h1.services.update('web', { health: { test } })
+  t.strictSame(await checkOn(h1), { ...check, intervalMs: 5_000, test })
+  await h1.services.update('web', { labelsAdded: { a: '1' } })
+  t.strictSame(await checkOn(h2), { ...check, intervalMs: 5_000, test }, 'what is not said stays')
+  await h2.services.update('web', { health: null })
+  t.equal(await checkOn(h1), undefined)
+  const change = { health: { retries: 1 }, weights: { b1: 3 } }
+  backend(h1, 'e1', 'b1', 9)
+  await t.rejects(h1.services.update('web', change), {
+    code: 'invalid_argument',
+    message: /service web has no health check yet; say how it is made/,
+  })
+  t.equal(h1.netdb.list('backend').length, 0, 'and nothing else was changed')
+  t.equal((await h1.services.find('web')).value.scheduler, 'lc')
+})
 
 t.test('the first address goes to the first service, and an endpoint keeps its own', async (t) => {
   const [h1] = cluster(1) as [Host]

@@ -4,6 +4,7 @@ import { basename, resolve } from 'node:path'
 import type { Command } from 'commander'
 import { WeftError } from '../../errors.ts'
 import type { Cli } from '../cli.ts'
+import { type HealthFlags, healthOptions, parseHealth } from '../health-options.ts'
 import {
   type AttachmentOptions,
   asksDaemon,
@@ -12,7 +13,7 @@ import {
   parseAttachments,
 } from '../options.ts'
 
-interface Flags extends AttachmentOptions {
+interface Flags extends AttachmentOptions, HealthFlags {
   readonly name?: string
   readonly netns?: string
   readonly pid?: number
@@ -22,7 +23,9 @@ interface Flags extends AttachmentOptions {
 type Target = { readonly netns: string } | { readonly pid: number } | { readonly host: true }
 
 export function registerAttach(program: Command, cli: Cli): void {
-  attachmentOptions(asksDaemon(program.command('attach')))
+  const command = attachmentOptions(asksDaemon(program.command('attach')))
+  healthOptions(command, false, 'none, whatever its service has')
+  command
     .summary('give an existing namespace an interface')
     .description('Give an existing network namespace an interface on a network.')
     .usage('[options] --network NET (--netns NAME|PATH | --pid PID | --host)')
@@ -32,12 +35,14 @@ export function registerAttach(program: Command, cli: Cli): void {
     .option('--name <name>', 'unique on this host (default: after what it is attached to)')
     .action(async (flags: Flags) => {
       const target = targetOf(flags)
+      const health = parseHealth(flags)
       const client = await cli.client()
       const made = await client.createSandbox({
         kind: 'attach',
         name: flags.name ?? defaultName(target),
         attachments: parseAttachments(flags),
         ...target,
+        ...(health === undefined ? {} : { health }),
       })
       cli.print(`${made.Id}\n`)
     })

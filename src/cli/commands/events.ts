@@ -16,7 +16,7 @@ export function registerEvents(program: Command, cli: Cli): void {
   asksDaemon(program.command('events'))
     .summary('what happened')
     .description(
-      'Show what happened on this host and what it heard of: hosts, networks, its endpoints, collisions and what became of them, path MTUs.\nA daemon remembers the last 1000 since its start.',
+      'Show what happened on this host and what it heard of: hosts, networks, its endpoints and their health, collisions and what became of them, path MTUs.\nA daemon remembers the last 1000 since its start.',
     )
     .option('-f, --follow', 'go on with those to come')
     .option(

@@ -101,13 +101,19 @@ export function statusOf(row: SandboxSummary, nowMs: number): string {
     case 'created':
       return 'Created'
     case 'running':
-      return `Up ${humanDuration(sinceMs(row.startedAt ?? row.createdAt, nowMs))}`
+      return `Up ${humanDuration(sinceMs(row.startedAt ?? row.createdAt, nowMs))}${healthOf(row)}`
     case 'attached':
-      return `Attached ${humanDuration(sinceMs(row.createdAt, nowMs))}`
+      return `Attached ${humanDuration(sinceMs(row.createdAt, nowMs))}${healthOf(row)}`
     case 'exited': {
       const ago = humanDuration(sinceMs(row.finishedAt ?? row.createdAt, nowMs))
       const why = row.stopReason === null ? '' : `: ${row.stopReason}`
       return `Exited (${row.exitCode ?? '?'}) ${ago} ago${why}`
     }
   }
+}
+
+/** docker's words; a host of an earlier version tells of none. */
+function healthOf({ health }: Partial<Pick<SandboxSummary, 'health'>>): string {
+  if (health === null || health === undefined) return ''
+  return health === 'starting' ? ' (health: starting)' : ` (${health})`
 }

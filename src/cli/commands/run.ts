@@ -6,6 +6,7 @@ import type { ApiClient } from '../../api/client.ts'
 import type { CreateRun, SandboxInspect } from '../../api/types.ts'
 import { WeftError } from '../../errors.ts'
 import type { Cli } from '../cli.ts'
+import { type HealthFlags, healthOptions, parseHealth } from '../health-options.ts'
 import {
   type AttachmentOptions,
   asksDaemon,
@@ -16,7 +17,7 @@ import {
 } from '../options.ts'
 import { randomName } from '../random-name.ts'
 
-interface Flags extends AttachmentOptions {
+interface Flags extends AttachmentOptions, HealthFlags {
   readonly detach?: boolean
   readonly name?: string
   readonly tty?: boolean
@@ -25,7 +26,9 @@ interface Flags extends AttachmentOptions {
 }
 
 export function registerRun(program: Command, cli: Cli): void {
-  attachmentOptions(asksDaemon(program.command('run')))
+  const command = attachmentOptions(asksDaemon(program.command('run')))
+  healthOptions(command, true, 'none, whatever its service has')
+  command
     .summary('run a command in a new sandbox')
     .description('Run a command in a new sandbox on one or more networks.')
     .usage('[options] --network NET -- COMMAND [ARG...]')
@@ -45,6 +48,7 @@ async function runSandbox(cli: Cli, argv: readonly string[], flags: Flags): Prom
   const detach = flags.detach === true
   const { joinTerminal, wantsTerminal, windowSize } = await import('../stream.ts')
   const tty = detach ? flags.tty === true : wantsTerminal(cli.terminal, flags.tty)
+  const health = parseHealth(flags)
   const client = await cli.client()
   const request: Omit<CreateRun, 'name'> = {
     kind: 'run',
@@ -57,6 +61,7 @@ async function runSandbox(cli: Cli, argv: readonly string[], flags: Flags): Prom
     },
     tty,
     detach,
+    ...(health === undefined ? {} : { health }),
   }
   const made = await create(client, request, flags.name)
   if (detach) {

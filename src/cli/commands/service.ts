@@ -5,13 +5,19 @@ import type { ServiceInspect, ServiceSummary, UpdateService } from '../../api/se
 import { WeftError, quote } from '../../errors.ts'
 import { type Cli, forEachName } from '../cli.ts'
 import { formatInspect, formatList, type ListShape, shortId } from '../format.ts'
+import {
+  type HealthFlags,
+  healthOptions,
+  parseHealth,
+  parseHealthChange,
+} from '../health-options.ts'
 import { asksDaemon, collect, lists, pairs } from '../options.ts'
 
 const SCHEDULERS = ['rr', 'lc', 'sh', 'maglev'] as const
 const MODES = ['vip', 'dnsrr'] as const
 const MAX_WEIGHT = 256
 
-interface CreateFlags {
+interface CreateFlags extends HealthFlags {
   readonly name: string
   readonly network: readonly string[]
   readonly endpointMode: (typeof MODES)[number]
@@ -19,7 +25,7 @@ interface CreateFlags {
   readonly label?: readonly string[]
 }
 
-interface UpdateFlags {
+interface UpdateFlags extends HealthFlags {
   readonly scheduler?: (typeof SCHEDULERS)[number]
   readonly drain?: readonly string[]
   readonly undrain?: readonly string[]
@@ -71,7 +77,9 @@ export function registerService(program: Command, cli: Cli): void {
 }
 
 function registerCreate(service: Command, cli: Cli): void {
-  asksDaemon(service.command('create'))
+  const command = asksDaemon(service.command('create'))
+  healthOptions(command, true, 'none')
+  command
     .description('Make a service for all hosts of the cluster; prints its id.')
     .requiredOption('--name <name>', 'unique in the cluster')
     .requiredOption(
@@ -90,8 +98,10 @@ function registerCreate(service: Command, cli: Cli): void {
         .default('rr'),
     )
     .option('--label <key=value>', 'for those who look', collect)
-    .action(async ({ name, network, endpointMode, scheduler, label }: CreateFlags) => {
-      const labels = pairs('label', label)
+    .action(async (flags: CreateFlags) => {
+      const { name, network, endpointMode, scheduler } = flags
+      const labels = pairs('label', flags.label)
+      const health = parseHealth(flags) ?? undefined
       const client = await cli.client()
       const { id } = await client.createService({
         name,
@@ -99,13 +109,16 @@ function registerCreate(service: Command, cli: Cli): void {
         endpointMode,
         scheduler,
         labels,
+        ...(health === undefined ? {} : { health }),
       })
       cli.print(`${id}\n`)
     })
 }
 
 function registerUpdate(service: Command, cli: Cli): void {
-  asksDaemon(service.command('update'))
+  const command = asksDaemon(service.command('update'))
+  healthOptions(command, true, 'no check by the service any more')
+  command
     .description('Change a service or its backends: NAME, HOST/NAME, or the beginning of an id.')
     .argument('<service>', 'its name or id')
     .option('--drain <backend>', 'no new connections; those that it has go on', collect)
@@ -115,6 +128,7 @@ function registerUpdate(service: Command, cli: Cli): void {
     .option('--label-add <key=value>', 'add or change a label', collect)
     .option('--label-rm <key>', 'remove a label', collect)
     .action(async (name: string, flags: UpdateFlags) => {
+      const health = parseHealthChange(flags)
       const change: UpdateService = {
         ...(flags.scheduler === undefined ? {} : { scheduler: flags.scheduler }),
         ...(flags.drain === undefined ? {} : { drain: flags.drain }),
@@ -124,11 +138,12 @@ function registerUpdate(service: Command, cli: Cli): void {
           ? {}
           : { labelsAdded: pairs('label-add', flags.labelAdd) }),
         ...(flags.labelRm === undefined ? {} : { labelsRemoved: flags.labelRm }),
+        ...(health === undefined ? {} : { health }),
       }
       if (Object.keys(change).length === 0) {
         throw new WeftError(
           'invalid_argument',
-          'say what is to be another way: --drain, --undrain, --weight, --scheduler, --label-add, --label-rm',
+          'say what is to be another way: --drain, --undrain, --weight, --scheduler, --label-add, --label-rm, --health-*',
         )
       }
       await (await cli.client()).updateService(name, change)
@@ -152,10 +167,10 @@ function weightsOf(entries: readonly string[]): Record<string, number> {
   )
 }
 
-/** docker's columns. A service without a command has as many replicas as there are backends. */
+/** docker's columns. A service without a command has as many replicas as there are backends; healthy ones are running. */
 export function serviceList(noTrunc: boolean): ListShape<ServiceSummary> {
   const id = (row: ServiceSummary) => (noTrunc ? row.id : shortId(row.id))
-  const replicas = ({ backends }: ServiceSummary) => `${backends}/${backends}`
+  const replicas = ({ running, backends }: ServiceSummary) => `${running}/${backends}`
   return {
     id,
     columns: [
