@@ -38,7 +38,7 @@ export function healthOptions(command: Command, hasCommands: boolean, none: stri
     .option('--health-retries <n>', 'failures in a row (default: 3)', integer(1, 1_000))
     .option(
       '--health-start-period <time>',
-      'in which failures do not count (default: 0s)',
+      'in which failures do not count (default: one interval)',
       duration('start-period'),
     )
     .option(

@@ -1,9 +1,11 @@
-// Health: what the checks of a sandbox have found so far. Pure; docker's rules.
+// Health: what the checks of a sandbox have found so far. Pure; docker's rules, but for the first interval: docker waits for its end before
+// it looks, and keeps a server that is ready at once out of use for half a minute.
 //
 //   starting ─ a success ─► healthy ─ `retries` failures in a row ─► unhealthy ─ a success ─► healthy
 //       └───── `retries` failures in a row that count ──────────────────▲
 //
-// While starting, failures within the start period do not count. Only `healthy` takes new connections.
+// While starting, failures within the start period do not count; without one, within the first interval. Only `healthy` takes new
+// connections.
 
 import { quote } from '../errors.ts'
 import type { HealthCheck, HealthStatus } from '../netdb/health-check.ts'
@@ -33,6 +35,8 @@ export interface Health {
 
 /** The exit code of one that was not made to its end, as docker has it. */
 export const NOT_ENDED = -1
+/** Between checks in the first interval, where no start period was asked for. */
+const FIRST_PACE_MS = 500
 /** Results that are kept, as docker has it. */
 const MOST_RESULTS = 5
 
@@ -47,7 +51,7 @@ export function withResult(health: Health, result: CheckResult, begunMs: number)
   const { check, status, failingStreak } = health
   const log = [...health.log, result].slice(-MOST_RESULTS)
   if (result.exitCode === 0) return { check, status: 'healthy', failingStreak: 0, log }
-  if (status === 'starting' && begunMs < check.startPeriodMs) return { ...health, log }
+  if (status === 'starting' && begunMs < beginningOf(check).periodMs) return { ...health, log }
   const streak = failingStreak + 1
   return {
     check,
@@ -63,8 +67,19 @@ export function withResult(health: Health, result: CheckResult, begunMs: number)
  * @param nowMs since the sandbox's start
  */
 export function untilNextMs({ check, status }: Health, nowMs: number): number {
-  const isBeginning = status === 'starting' && nowMs < check.startPeriodMs
-  return isBeginning ? Math.min(check.startIntervalMs, check.intervalMs) : check.intervalMs
+  const { periodMs, paceMs } = beginningOf(check)
+  const isBeginning = status === 'starting' && nowMs < periodMs
+  return isBeginning ? Math.min(paceMs, check.intervalMs) : check.intervalMs
+}
+
+/** How long failures of one that starts do not count, and how often it is looked at meanwhile. */
+function beginningOf({ startPeriodMs, startIntervalMs, intervalMs }: HealthCheck): {
+  readonly periodMs: number
+  readonly paceMs: number
+} {
+  return startPeriodMs > 0
+    ? { periodMs: startPeriodMs, paceMs: startIntervalMs }
+    : { periodMs: intervalMs, paceMs: FIRST_PACE_MS }
 }
 
 /** Why it has the status that it has, in a line; what the check said is somebody else's text. */

@@ -69,7 +69,17 @@ t.test('in the start period failures do not count, unless one has succeeded', as
   t.equal(untilNextMs(beginning, 0), 5_000, 'the start interval')
   t.equal(untilNextMs(beginning, 10_000), 30_000)
   t.equal(untilNextMs(after(beginning, [0], 1), 2), 30_000, 'healthy')
-  t.equal(untilNextMs(newHealth(check()), 0), 30_000, 'no start period')
+})
+
+t.test('without a start period nothing counts in the first interval but a success', async (t) => {
+  const beginning = newHealth(check())
+  t.equal(untilNextMs(beginning, 0), 500, 'it is looked at soon')
+  t.equal(untilNextMs(newHealth(check({ intervalMs: 200 })), 0), 200)
+  const early = after(beginning, [1, 1, 1, 1], 29_999)
+  t.strictSame([early.status, early.failingStreak], ['starting', 0])
+  t.equal(after(early, [0], 29_999).status, 'healthy')
+  t.equal(after(early, [1, 1, 1], 30_000).status, 'unhealthy')
+  t.equal(untilNextMs(early, 30_000), 30_000)
 })
 
 t.test('what was known before stays until checks say otherwise', async (t) => {
@@ -154,28 +164,28 @@ const WELL: Outcome = { exitCode: 0, output: '' }
 t.test('an interval is from the end of one check to the beginning of the next', async (t) => {
   const bench = new Bench({ intervalMs: 1_000 })
   bench.monitor.start()
-  await bench.runFor(999)
-  t.equal(bench.begun.length, 0, 'docker waits before the first, too')
+  await bench.runFor(499)
+  t.equal(bench.begun.length, 0)
   await bench.runFor(401)
-  t.equal(bench.begun.length, 1)
+  t.equal(bench.begun.length, 1, 'the first one comes soon')
   await bench.answer(WELL)
-  t.same(bench.found, ['1400 healthy 0'])
+  t.same(bench.found, ['900 healthy 0'])
   await bench.runFor(999)
   t.equal(bench.begun.length, 1)
   await bench.runFor(1)
   t.same(
     bench.begun.map(({ atMs }) => atMs),
-    [1000, 2400],
+    [500, 1900],
   )
   await bench.answer(new Error('init does not answer'))
-  t.equal(bench.found[1], '2400 healthy -1 init does not answer')
+  t.equal(bench.found[1], '1900 healthy -1 init does not answer')
   bench.monitor.close()
   await bench.runFor(60_000)
   t.equal(bench.begun.length, 2, 'closed')
 })
 
 t.test('one that takes too long has failed and is ended; its answer is nothing then', async (t) => {
-  const bench = new Bench({ intervalMs: 1_000, timeoutMs: 500, retries: 2 })
+  const bench = new Bench({ intervalMs: 1_000, timeoutMs: 500, retries: 2 }, -1_000)
   bench.monitor.start()
   await bench.runFor(1_499)
   t.notOk(bench.begun[0]!.signal.aborted)
