@@ -33,5 +33,6 @@ function tellOne(
   const here = netdb.list('service').filter(({ value }) => value.networks.includes(network))
   const service = serviceNamed(here, name)
   const vip = service && netdb.get('vip', vipKey({ service: service.key, network }))?.value
-  names.setService(network, name, vip === undefined ? null : { vip: vip.ip, vip6: vip.ip6 })
+  const addresses = { vip: vip?.ip ?? null, vip6: vip?.ip6 ?? null }
+  names.setService(network, name, service === undefined ? null : addresses)
 }

@@ -92,6 +92,7 @@ export class Answers {
     const targets = found.flatMap(({ network, name: held }) =>
       held.inTurn(type).map((holder) => ({ holder, target: `${holder.name}.${network}` })),
     )
+    if (targets.length === 0) return this.#negative(message, Rcode.NOERROR)
     return {
       ...positive(
         targets.map(({ target }) =>

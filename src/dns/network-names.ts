@@ -48,6 +48,9 @@ export class Name {
   }
 }
 
+/** A name that is there, and leads nowhere. */
+const NOBODY = new Name()
+
 /** What the tasks of a service are asked by, whatever its mode. */
 const TASKS = 'tasks.'
 
@@ -58,18 +61,27 @@ export class NetworkNames {
   readonly #endpoints = new Map<string, { readonly ready: Ready; readonly names: Set<string> }>()
   readonly #byAddress = new Map<IpAddress, Ready[]>()
   readonly #vips = new Map<string, Name>()
+  /** In lower case. */
+  readonly #services = new Set<string>()
 
   constructor(ttlSeconds: number) {
     this.#ttlSeconds = ttlSeconds
   }
 
   get isEmpty(): boolean {
-    return this.#endpoints.size === 0 && this.#vips.size === 0
+    return this.#endpoints.size === 0 && this.#services.size === 0
   }
 
-  /** @param name in lower case: `web`, `tasks.web` */
+  /**
+   * A service's name is found also while nobody is behind it: to ask elsewhere could lead to somebody else's `web`.
+   *
+   * @param name in lower case: `web`, `tasks.web`
+   */
   find(name: string): Name | undefined {
-    return this.#vips.get(name) ?? this.#names.get(name)
+    const found = this.#vips.get(name) ?? this.#names.get(name)
+    if (found !== undefined) return found
+    const service = name.startsWith(TASKS) ? name.slice(TASKS.length) : name
+    return this.#services.has(service) ? NOBODY : undefined
   }
 
   /** Who has that address. */
@@ -114,13 +126,15 @@ export class NetworkNames {
     this.#unindex(endpoint.ready)
   }
 
-  /** Tells how a service is answered; null: it is gone. Its name exists also while it has no tasks. */
+  /** Tells how a service is answered; null: it is gone. */
   setService(service: string, addresses: ServiceAddresses | null): void {
     const name = service.toLowerCase()
     const before = this.#vips.get(name)
     this.#vips.delete(name)
+    this.#services.delete(name)
     for (const ready of before?.holders ?? []) this.#unindex(ready)
     if (addresses === null) return
+    this.#services.add(name)
     const { vip, vip6 } = addresses
     if (vip === null && vip6 === null) return
     const ready = this.#ready({ name: service, ip: vip, ip6: vip6, owner: null })

@@ -180,6 +180,26 @@ t.test('a service of vip mode is answered by its VIP, its tasks by theirs', asyn
   t.same(dataIn(made.query('web', 'A', blue)), ['10.0.1.3'])
 })
 
+t.test('a service that nobody is behind is ours all the same: nobody else is asked', async (t) => {
+  const made = new DnsWorld()
+  const blue = made.asker('blue')
+  made.names.setService('blue', 'Web', { vip: null, vip6: null })
+  for (const name of ['web', 'tasks.web', 'WEB.blue', '_80._tcp.web']) {
+    const type = name.startsWith('_') ? 'SRV' : 'A'
+    const reply = made.query(name, type, blue)
+    t.equal(rcodeIn(reply), NOERROR, name)
+    t.same(dataIn(reply), [])
+    t.match(reply.authorities, [{ type: 'SOA' }])
+  }
+  t.equal(rcodeIn(made.query('web', 'A', made.asker('red'))), SERVFAIL, 'not on its network')
+  const key = made.endpoint('blue', { name: 'w1', ip: '10.0.1.3', service: 'web' })
+  t.same(dataIn(made.query('web', 'A', blue)), ['10.0.1.3'])
+  made.netdb.remove('endpoint', key)
+  t.equal(rcodeIn(made.query('tasks.web', 'A', blue)), NOERROR)
+  made.names.setService('blue', 'web', null)
+  t.equal(rcodeIn(made.query('web', 'A', blue)), SERVFAIL)
+})
+
 t.test('names go with what they name', async (t) => {
   const made = new DnsWorld()
   const blue = made.asker('blue')
