@@ -227,6 +227,7 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
     networks,
     endpoints,
     controller,
+    services,
     clock: systemClock,
     tell,
     log,

@@ -9,14 +9,15 @@ type View = Pick<Netdb, 'get' | 'find' | 'nameOfMember'>
 
 export function collisionEvent(finding: Finding, view: View): Happening {
   switch (finding.kind) {
-    case 'endpoint': {
+    case 'endpoint':
+    case 'vip': {
       const { clash, address, network, keeps, loses } = finding
-      const [first, second] = [endpointName(keeps, view), endpointName(loses, view)]
+      const [first, second] = [holderName(keeps, view), holderName(loses, view)]
       const what = clash === 'mac' ? `MAC ${address}` : address
       const where = networkName(network, view)
       return {
         kind: 'collision',
-        object: second,
+        object: finding.kind === 'vip' ? serviceName(loses, view) : second,
         text: `${what} on network ${where} is claimed by ${first} and ${second}: ${first} was first and keeps it`,
       }
     }
@@ -44,21 +45,30 @@ export function collisionEvent(finding: Finding, view: View): Happening {
       }
     }
     case 'name': {
-      const { name, keeps, loses } = finding
+      const { name, of, keeps, loses } = finding
       return {
         kind: 'collision',
         object: name,
-        text: `two networks are called ${name}: the name means ${keeps.slice(0, 12)}, which is older; the other is reached by its id, ${loses.slice(0, 12)}`,
+        text: `two ${of}s are called ${name}: the name means ${keeps.slice(0, 12)}, which is older; the other is reached by its id, ${loses.slice(0, 12)}`,
       }
     }
   }
 }
 
-/** `HOST/NAME` of an endpoint, by its record's name. */
-function endpointName(record: string, view: View): string {
+/** Whoever has addresses, by the name of the record that says so: `HOST/NAME` of an endpoint, `service NAME` of a VIP. */
+export function holderName(record: string, view: View): string {
   const found = view.find(record)
+  if (found?.kind === 'vip' && found.value !== null) return `service ${serviceName(record, view)}`
   if (found?.kind !== 'endpoint' || found.value === null) return record
   return `${view.nameOfMember(found.owner)}/${found.value.name}`
+}
+
+/** Of a VIP, by its record's name. */
+function serviceName(record: string, view: View): string {
+  const found = view.find(record)
+  if (found?.kind !== 'vip' || found.value === null) return record
+  const { service } = found.value
+  return view.get('service', service)?.value.name ?? service
 }
 
 /** The network of a subnet, by the subnet's key, with its id: two may have one name. */

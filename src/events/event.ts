@@ -8,6 +8,9 @@ export const EVENT_KINDS = [
   'network-created',
   'network-removed',
   'network-renumbered',
+  'service-created',
+  'service-removed',
+  'service-readdressed',
   'endpoint-attached',
   'endpoint-detached',
   'endpoint-readdressed',
@@ -23,7 +26,7 @@ export type EventKind = (typeof EVENT_KINDS)[number]
 /** What happened. */
 export interface Happening {
   readonly kind: EventKind
-  /** What it happened to, by its name: a host, a network, a sandbox as `HOST/NAME`. */
+  /** What it happened to, by its name: a host, a network, a service, a sandbox as `HOST/NAME`. */
   readonly object: string
   /** One line. */
   readonly text: string

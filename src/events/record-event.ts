@@ -1,6 +1,6 @@
 // What a changed record means as an event. Pure.
 //
-// Networks are everybody's, endpoints their hosts': whoever wants to know what comes and goes on all hosts asks all. That an endpoint
+// Networks and services are everybody's, endpoints their hosts': whoever wants to know what comes and goes on all hosts asks all. That an endpoint
 // has another address is told by every host that knew the old one.
 
 import { formatCidr } from '../net/cidr.ts'
@@ -18,6 +18,10 @@ export function recordEvent({ before, after }: Change, view: View): Happening | 
       return networkEvent(before as Network | undefined, after as Network | undefined, view)
     case 'subnet':
       return subnetEvent(before as Subnet | undefined, after as Subnet | undefined, view)
+    case 'service':
+      return serviceEvent(before as Service | undefined, after as Service | undefined, view)
+    case 'vip':
+      return vipEvent(before as Vip | undefined, after as Vip | undefined, view)
     case 'endpoint':
       return endpointEvent(before as Endpoint | undefined, after as Endpoint | undefined, view)
     default:
@@ -27,6 +31,8 @@ export function recordEvent({ before, after }: Change, view: View): Happening | 
 
 type Network = LiveRecord<'network'>
 type Subnet = LiveRecord<'subnet'>
+type Service = LiveRecord<'service'>
+type Vip = LiveRecord<'vip'>
 type Endpoint = LiveRecord<'endpoint'>
 
 function networkEvent(
@@ -60,6 +66,35 @@ function subnetEvent(
     kind: 'network-renumbered',
     object: name,
     text: `subnet ${formatCidr(cidr)} of network ${name} has VNI ${vni} now, instead of ${before.value.vni}`,
+  }
+}
+
+function serviceEvent(
+  before: Service | undefined,
+  after: Service | undefined,
+  view: View,
+): Happening | null {
+  const record = after ?? before
+  if (record === undefined || (before !== undefined && after !== undefined)) return null
+  const { name } = record.value
+  const called = `service ${name} (${record.key.slice(0, 12)})`
+  return before === undefined
+    ? {
+        kind: 'service-created',
+        object: name,
+        text: `${called} was made on ${view.nameOfMember(record.owner)}`,
+      }
+    : { kind: 'service-removed', object: name, text: `${called} was removed` }
+}
+
+function vipEvent(before: Vip | undefined, after: Vip | undefined, view: View): Happening | null {
+  if (before === undefined || after === undefined || before.value.ip === after.value.ip) return null
+  const { service, network, ip } = after.value
+  const name = view.get('service', service)?.value.name ?? service
+  return {
+    kind: 'service-readdressed',
+    object: name,
+    text: `service ${name} has ${ip} on network ${networkName(network, view)} now, instead of ${before.value.ip}`,
   }
 }
 

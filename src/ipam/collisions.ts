@@ -4,10 +4,12 @@
 // a finding acts. Absent members' claims count as those of present ones, or hosts that disagree about who is present would disagree here.
 //
 //   endpoints   one IP, IPv6 address or MAC on a network   the later claim loses; its owner gives it others, or stops it if it asked for them
+//   VIPs        the same, with endpoints and each other    the later claim loses; a VIP is given another address
 //   subnets     two that overlap                           told; the VNI keeps networks apart, but no sandbox may join both
 //   VNIs        two subnets with one                       the subnet of the younger network is given another
-//   names       two networks with one                      told; the name means the older, the younger is reached by its id
+//   names       two networks, or two services, with one    told; the name means the older, the younger is reached by its id
 
+import { macFromIpv4 } from '../net/mac-address.ts'
 import { type EndpointValue, type LiveRecord, recordName } from '../netdb/record.ts'
 import { type Cidr, cidrsOverlap, compareCidrs } from '../net/cidr.ts'
 import type { Vni } from '../net/vni.ts'
@@ -20,12 +22,19 @@ export type EndpointClaim = Pick<LiveRecord<'endpoint'>, 'kind' | 'key' | 'owner
   }
 }
 
-export interface NetworkClaim {
+/** A VIP as it is recorded. */
+export type VipClaim = Pick<LiveRecord<'vip'>, 'kind' | 'key' | 'owner' | 'value'>
+
+/** Something that has a name for life. */
+interface NameClaim {
   readonly id: string
   readonly name: string
   /** Lamport time of its making. */
   readonly claimedAt: number
 }
+
+export type NetworkClaim = NameClaim
+export type ServiceClaim = NameClaim
 
 /** One subnet, by what names its record. */
 export interface SubnetClaim {
@@ -42,14 +51,29 @@ export interface Claims {
   readonly subnets: readonly SubnetClaim[]
   /** Also those that are hidden. */
   readonly endpoints: readonly EndpointClaim[]
+  readonly services: readonly ServiceClaim[]
+  readonly vips: readonly VipClaim[]
   /** Ids of members that are present, this host's among them. */
   readonly present: readonly string[]
 }
 
-/** `keeps`, `loses`: an endpoint's record by name, a subnet's by key, a network by id. `actor`: the member that acts. */
+export const NO_CLAIMS: Claims = {
+  networks: [],
+  subnets: [],
+  endpoints: [],
+  services: [],
+  vips: [],
+  present: [],
+}
+
+/**
+ * `keeps`, `loses`: an endpoint's or a VIP's record by name, a subnet's by key, a network or service by id. `actor`: the member that
+ * acts; '': nobody is present who would.
+ */
 export type Finding =
   | {
-      readonly kind: 'endpoint'
+      /** What loses. */
+      readonly kind: 'endpoint' | 'vip'
       readonly repair: 'readdress'
       readonly network: string
       readonly clash: 'ip' | 'ip6' | 'mac'
@@ -78,6 +102,7 @@ export type Finding =
   | {
       readonly kind: 'name'
       readonly repair: 'tell'
+      readonly of: 'network' | 'service'
       readonly name: string
       readonly keeps: string
       readonly loses: string
@@ -85,24 +110,28 @@ export type Finding =
     }
 
 /** All that collides. */
-export function collisions({ networks, subnets, endpoints, present }: Claims): Finding[] {
-  const actor = present.toSorted(byText)[0]
-  const ofShared = actor === undefined ? [] : sharedCollisions(networks, subnets, actor)
-  return [...ofShared, ...endpointCollisions(endpoints)]
+export function collisions(claims: Claims): Finding[] {
+  const { networks, subnets, endpoints, services, vips, present } = claims
+  // A record that any host may write is written by one: the first that is present.
+  const actor = present.toSorted(byText)[0] ?? ''
+  return [
+    ...networkCollisions(networks, subnets, actor),
+    ...nameCollisions('service', services.toSorted(compareByAge), actor),
+    ...addressCollisions(endpoints, vips, actor),
+  ]
 }
 
-/** Of two networks, which is the older: it keeps its name and its VNI. */
-export function compareNetworks(a: NetworkClaim, b: NetworkClaim): number {
+/** Of two networks, or two services, which is the older: it keeps its name, and a network its VNI. */
+export function compareByAge(a: NameClaim, b: NameClaim): number {
   return a.claimedAt - b.claimedAt || byText(a.id, b.id)
 }
 
-/** A record that any host may write is written by one: the first that is present. */
-function sharedCollisions(
+function networkCollisions(
   networks: readonly NetworkClaim[],
   subnets: readonly SubnetClaim[],
   actor: string,
 ): Finding[] {
-  const byAge = networks.toSorted(compareNetworks)
+  const byAge = networks.toSorted(compareByAge)
   const age = new Map(byAge.map(({ id }, index) => [id, index]))
   // Of a subnet whose network has not arrived it cannot be said which is the older: it will arrive, or the subnet is nobody's.
   const known = subnets
@@ -111,19 +140,25 @@ function sharedCollisions(
       (a, b) => (age.get(a.network) ?? 0) - (age.get(b.network) ?? 0) || byText(a.key, b.key),
     )
   return [
-    ...nameCollisions(byAge, actor),
+    ...nameCollisions('network', byAge, actor),
     ...vniCollisions(known, actor),
     ...rangeCollisions(known, actor),
   ]
 }
 
-function nameCollisions(byAge: readonly NetworkClaim[], actor: string): Finding[] {
+function nameCollisions(
+  of: 'network' | 'service',
+  byAge: readonly NameClaim[],
+  actor: string,
+): Finding[] {
   const keepers = new Map<string, string>()
   return byAge.flatMap(({ name, id }): Finding[] => {
-    const keeps = keepers.get(name)
+    // Names of services are names in DNS, where case is nothing.
+    const same = of === 'service' ? name.toLowerCase() : name
+    const keeps = keepers.get(same)
     if (keeps !== undefined)
-      return [{ kind: 'name', repair: 'tell', name, keeps, loses: id, actor }]
-    keepers.set(name, id)
+      return [{ kind: 'name', repair: 'tell', of, name, keeps, loses: id, actor }]
+    keepers.set(same, id)
     return []
   })
 }
@@ -166,65 +201,85 @@ function rangeCollisions(byAge: readonly SubnetClaim[], actor: string): Finding[
   return findings
 }
 
+type Clash = 'ip' | 'ip6' | 'mac'
+
+/** Somebody with addresses on a network. */
+interface AddressClaim {
+  readonly kind: 'endpoint' | 'vip'
+  readonly key: string
+  readonly owner: string
+  readonly claimedAt: number
+  /** Its record's name. */
+  readonly name: string
+  readonly network: string
+  readonly addresses: readonly (readonly [Clash, string])[]
+  /** Who gives it others. */
+  readonly actor: string
+}
+
 /**
- * In the order of their claims each endpoint keeps its addresses unless one that has kept its own has one of them: what a loser had is
- * free for those behind it, so nobody moves who need not.
+ * In the order of their claims each keeps its addresses unless one that has kept its own has one of them: what a loser had is free for
+ * those behind it, so nobody moves who need not.
  */
-function endpointCollisions(endpoints: readonly EndpointClaim[]): Finding[] {
-  const named = endpoints.map((claim) => ({ claim, name: recordName(claim) }))
-  const byName = new Map(named.map(({ name, claim }) => [name, claim]))
-  const superseded = new Set(
-    endpoints.flatMap((claim) =>
-      claim.value.supersedes.filter((name) => shareAddress(claim, byName.get(name))),
-    ),
-  )
-  const inOrder = named.toSorted((a, b) => byClaim(a.claim, b.claim))
+function addressCollisions(
+  endpoints: readonly EndpointClaim[],
+  vips: readonly VipClaim[],
+  actor: string,
+): Finding[] {
+  const superseded = supersededAmong(endpoints)
+  const inOrder = [
+    ...endpoints.map((endpoint) => claimOf(endpoint, endpoint.owner)),
+    ...vips.map((vip) => claimOf(vip, actor)),
+  ].sort(byClaim)
   const keepers = new Map<string, string>()
   // Whoever is superseded comes behind all others: it loses to who took its addresses, and keeps them when that one is gone.
   return [
     ...inOrder.filter(({ name }) => !superseded.has(name)),
     ...inOrder.filter(({ name }) => superseded.has(name)),
-  ].flatMap(({ claim, name }): Finding[] => {
-    const { network } = claim.value
-    const addresses = addressesOf(claim)
-    for (const { clash, address } of addresses) {
+  ].flatMap(({ kind, name, network, addresses, actor }): Finding[] => {
+    for (const [clash, address] of addresses) {
       const keeps = keepers.get(`${network} ${address}`)
       if (keeps === undefined) continue
-      const actor = claim.owner
-      return [
-        {
-          kind: 'endpoint',
-          repair: 'readdress',
-          network,
-          clash,
-          address,
-          keeps,
-          loses: name,
-          actor,
-        },
-      ]
+      return [{ kind, repair: 'readdress', network, clash, address, keeps, loses: name, actor }]
     }
-    for (const { address } of addresses) keepers.set(`${network} ${address}`, name)
+    for (const [, address] of addresses) keepers.set(`${network} ${address}`, name)
     return []
   })
 }
 
-function addressesOf({ value: { ip, ip6, mac } }: EndpointClaim) {
-  return [
-    { clash: 'ip', address: ip },
-    ...(ip6 === null ? [] : [{ clash: 'ip6', address: ip6 } as const]),
-    { clash: 'mac', address: mac },
-  ] as const
+function supersededAmong(endpoints: readonly EndpointClaim[]): Set<string> {
+  const byName = new Map(endpoints.map((claim) => [recordName(claim), claim]))
+  return new Set(
+    endpoints.flatMap((claim) =>
+      claim.value.supersedes.filter((name) => shareAddress(claim, byName.get(name))),
+    ),
+  )
+}
+
+function claimOf(record: EndpointClaim | VipClaim, actor: string): AddressClaim {
+  const { kind, key, owner } = record
+  const { network, claimedAt } = record.value
+  return {
+    ...{ kind, key, owner, claimedAt, network, actor },
+    name: recordName(record),
+    addresses: addressesOf(record),
+  }
+}
+
+function addressesOf(record: EndpointClaim | VipClaim): (readonly [Clash, string])[] {
+  const { ip, ip6 } = record.value
+  const mac = record.kind === 'vip' ? macFromIpv4(ip) : record.value.mac
+  return [['ip', ip], ...(ip6 === null ? [] : [['ip6', ip6] as const]), ['mac', mac]]
 }
 
 function shareAddress(one: EndpointClaim, other: EndpointClaim | undefined): boolean {
   if (one.value.network !== other?.value.network) return false
-  const addresses = addressesOf(other).map(({ address }) => String(address))
-  return addressesOf(one).some(({ address }) => addresses.includes(address))
+  const addresses = addressesOf(other).map(([, address]) => address)
+  return addressesOf(one).some(([, address]) => addresses.includes(address))
 }
 
-function byClaim(a: EndpointClaim, b: EndpointClaim): number {
-  return a.value.claimedAt - b.value.claimedAt || byText(a.owner, b.owner) || byText(a.key, b.key)
+function byClaim(a: AddressClaim, b: AddressClaim): number {
+  return a.claimedAt - b.claimedAt || byText(a.owner, b.owner) || byText(a.key, b.key)
 }
 
 /** By code units, which are the same everywhere; what a locale makes of them is not. */

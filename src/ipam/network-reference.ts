@@ -1,7 +1,7 @@
 // Which network a command means: by its name, its id, or the beginning of its id.
 
 import { WeftError, quote } from '../errors.ts'
-import { type NetworkClaim, compareNetworks } from './collisions.ts'
+import { type NetworkClaim, compareByAge } from './collisions.ts'
 
 /**
  * As Docker looks one up: the whole id, the name, the beginning of an id. Of several with one name the oldest is meant, on every host.
@@ -11,7 +11,7 @@ import { type NetworkClaim, compareNetworks } from './collisions.ts'
 export function findNetwork<N extends NetworkClaim>(networks: readonly N[], text: string): N {
   const exact = networks.find(({ id }) => id === text)
   if (exact !== undefined) return exact
-  const [oldest] = networks.filter(({ name }) => name === text).toSorted(compareNetworks)
+  const [oldest] = networks.filter(({ name }) => name === text).toSorted(compareByAge)
   if (oldest !== undefined) return oldest
   const beginning = text === '' ? [] : networks.filter(({ id }) => id.startsWith(text))
   if (beginning.length > 1) {

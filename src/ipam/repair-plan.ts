@@ -5,6 +5,8 @@
 //   readdress  an endpoint of this host loses: it gets another address, live
 //   stop       the same, but it was asked for exactly this one: its sandbox ends, with the reason
 //   renumber   a subnet of the younger of two networks gets another VNI; the first of the present members does that
+//   revip      a VIP loses: it gets another address; the first of the present members does that
+//   discard    a VIP of no service: removed in the other half, or its host died as it made it; the same member takes it back, if it stays so
 //   follow     an endpoint of this host is on a subnet that has another VNI by now: its record says so
 
 import { cidrContains } from '../net/cidr.ts'
@@ -21,6 +23,8 @@ export interface RepairView {
   readonly subnets: readonly LiveRecord<'subnet'>[]
   /** Also those that are hidden. */
   readonly endpoints: readonly LiveRecord<'endpoint'>[]
+  readonly services: readonly LiveRecord<'service'>[]
+  readonly vips: readonly LiveRecord<'vip'>[]
   /** Ids of members that are present, this host's among them. */
   readonly present: readonly string[]
   readonly contenders: Contenders
@@ -28,12 +32,15 @@ export interface RepairView {
   readonly asked: (endpoint: string) => boolean
 }
 
+/** Somebody has to take another address. */
+export type AddressFinding = Extract<Finding, { readonly repair: 'readdress' }>
+
 /** Endpoints by their keys, all of this host. */
 export type RepairAction =
   | {
       readonly kind: 'readdress' | 'stop'
       readonly endpoint: string
-      readonly finding: Finding & { readonly kind: 'endpoint' }
+      readonly finding: AddressFinding
     }
   | {
       readonly kind: 'renumber'
@@ -42,6 +49,13 @@ export type RepairAction =
       readonly value: SubnetValue
       readonly finding: Finding & { readonly kind: 'vni' }
     }
+  | {
+      readonly kind: 'revip'
+      /** By its key. */
+      readonly vip: string
+      readonly finding: AddressFinding
+    }
+  | { readonly kind: 'discard'; readonly vip: string }
   | { readonly kind: 'follow'; readonly endpoint: string; readonly vni: Vni }
 
 export interface RepairPlan {
@@ -52,11 +66,15 @@ export interface RepairPlan {
 
 /** @throws WeftError no_address when no VNI is free */
 export function planRepair(view: RepairView): RepairPlan {
-  const { self, networks, subnets, endpoints, present } = view
+  const { self, networks, subnets, endpoints, services, present } = view
+  const known = new Set(services.map(({ key }) => key))
   const findings = collisions({
     networks: networks.map(({ key, value }) => ({ id: key, ...value })),
     subnets: subnets.map(({ key, value }) => ({ key, ...value })),
     endpoints,
+    services: services.map(({ key, value }) => ({ id: key, ...value })),
+    // Of one without its service nobody is sent anywhere.
+    vips: view.vips.filter(({ value }) => known.has(value.service)),
     present,
   })
   const ours = findings.filter(({ actor }) => actor === self)
@@ -67,6 +85,7 @@ export function planRepair(view: RepairView): RepairPlan {
     actions: [
       ...moves,
       ...renumberings(ours, view),
+      ...vipActions(ours, view),
       ...followings(view).filter(({ endpoint }) => !moving.has(endpoint)),
     ],
   }
@@ -107,6 +126,21 @@ function renumberings(
     held.add(vni)
     return [{ kind: 'renumber', subnet: subnet.key, value: { ...subnet.value, vni }, finding }]
   })
+}
+
+function vipActions(
+  findings: readonly Finding[],
+  { self, vips, services, present }: RepairView,
+): RepairAction[] {
+  const byName = new Map(vips.map((vip) => [recordName(vip), vip.key]))
+  const moves = findings.flatMap((finding): RepairAction[] => {
+    const vip = finding.kind === 'vip' ? byName.get(finding.loses) : undefined
+    return finding.kind !== 'vip' || vip === undefined ? [] : [{ kind: 'revip', vip, finding }]
+  })
+  if (present.some((id) => id < self)) return moves
+  const known = new Set(services.map(({ key }) => key))
+  const orphans = vips.filter(({ value }) => !known.has(value.service))
+  return [...moves, ...orphans.map(({ key }) => ({ kind: 'discard', vip: key }) as const)]
 }
 
 function followings({

@@ -4,7 +4,7 @@
 
 import { WeftError } from '../errors.ts'
 import type { AddressWish } from '../ipam/address-choice.ts'
-import { collisions } from '../ipam/collisions.ts'
+import { NO_CLAIMS, collisions } from '../ipam/collisions.ts'
 import { cidrContains } from '../net/cidr.ts'
 import { parseName } from '../net/name.ts'
 import { type SubnetValue, type Written, recordName } from '../netdb/record.ts'
@@ -151,10 +151,9 @@ export class EndpointClaims {
   #isBeaten({ spec }: Claimant): boolean {
     const { networks, netdb } = this.#options
     const endpoints = networks.endpointsOf(spec.networkId, true)
+    const vips = netdb.list('vip').filter(({ value }) => value.network === spec.networkId)
     const own = this.#recordOf(spec)
-    return collisions({ networks: [], subnets: [], endpoints, present: [netdb.self] }).some(
-      ({ loses }) => loses === own,
-    )
+    return collisions({ ...NO_CLAIMS, endpoints, vips }).some(({ loses }) => loses === own)
   }
 
   #recordOf({ id }: EndpointSpec): string {

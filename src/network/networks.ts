@@ -7,7 +7,7 @@
 
 import type { Clock } from '../clock.ts'
 import { WeftError } from '../errors.ts'
-import { type NetworkClaim, collisions, compareNetworks } from '../ipam/collisions.ts'
+import { NO_CLAIMS, type NetworkClaim, collisions, compareByAge } from '../ipam/collisions.ts'
 import { networkIdFrom, NETWORK_ID_BYTES } from '../ipam/network-id.ts'
 import { type PlannedSubnet, planSubnets } from '../ipam/network-plan.ts'
 import { findNetwork } from '../ipam/network-reference.ts'
@@ -243,7 +243,7 @@ export class Networks {
     const { netdb } = this.#options
     const networks = claimsOf(netdb.list('network'))
     const subnets = netdb.list('subnet').map(({ key, value }) => ({ key, ...value }))
-    const found = collisions({ networks, subnets, endpoints: [], present: [netdb.self] })
+    const found = collisions({ ...NO_CLAIMS, networks, subnets })
     return found.some(({ loses }) => own.includes(loses))
   }
 
@@ -251,7 +251,7 @@ export class Networks {
     const { netdb } = this.#options
     const [holder] = claimsOf(netdb.list('network'))
       .filter((claim) => claim.name === name)
-      .sort(compareNetworks)
+      .sort(compareByAge)
     if (holder === undefined) return
     const { key, owner, version } = holder.record
     const origin =

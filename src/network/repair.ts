@@ -7,22 +7,30 @@
 
 import type { Clock, Timer } from '../clock.ts'
 import { WeftError, messageOf } from '../errors.ts'
-import { collisionEvent } from '../events/collision-event.ts'
+import { collisionEvent, holderName } from '../events/collision-event.ts'
 import type { Tell } from '../events/event.ts'
 import type { Finding } from '../ipam/collisions.ts'
-import { type RepairAction, type RepairPlan, findingName, planRepair } from '../ipam/repair-plan.ts'
+import {
+  type AddressFinding,
+  type RepairAction,
+  type RepairPlan,
+  findingName,
+  planRepair,
+} from '../ipam/repair-plan.ts'
 import type { Logger } from '../log.ts'
 import type { Netdb } from '../netdb/table.ts'
 import type { Controller } from './controller.ts'
 import type { Endpoints } from './endpoints.ts'
 import type { Networks } from './networks.ts'
 import type { OpenEndpoint, Sandbox } from './sandbox.ts'
+import type { Services } from './services.ts'
 
 export interface RepairOptions {
   readonly netdb: Netdb
   readonly networks: Pick<Networks, 'contenders'>
   readonly endpoints: Pick<Endpoints, 'move' | 'changeInterface' | 'follow'>
   readonly controller: Pick<Controller, 'list' | 'noteEndpoints' | 'stop'>
+  readonly services: Pick<Services, 'revip'>
   readonly clock: Clock
   readonly tell: Tell
   readonly log: Logger
@@ -32,8 +40,13 @@ export interface RepairOptions {
 const SETTLE_MS = 100
 /** They may go on coming. */
 const LATEST_MS = 500
-/** Two hosts that make networks at the same moment see to it themselves, within an acknowledgement (200 ms): that is no collision. */
-const RENUMBER_MS = 300
+/**
+ * Two hosts that make networks or services at the same moment see to it themselves, within an acknowledgement (200 ms): that is no
+ * collision.
+ */
+const SHARED_MS = 300
+/** The service of a VIP may come after it: within a comparison of digests or two. */
+const ORPHAN_MS = 10_000
 /** An endpoint that is being made, or an action that failed. */
 const RETRY_MS = 1_000
 
@@ -43,11 +56,19 @@ interface Home {
   readonly endpoint: OpenEndpoint
 }
 
+/** A finding that holds. */
+interface Standing {
+  readonly sinceMs: number
+  readonly told: boolean
+}
+
 export class Repair {
   readonly #options: RepairOptions
   readonly #unwatch: () => void
-  /** Finding → since when it stands; each was told when it came. */
-  #standing = new Map<string, number>()
+  /** By findingName. */
+  #standing = new Map<string, Standing>()
+  /** VIPs without a service, by their keys → since when. */
+  #orphans = new Map<string, number>()
   /** What failed, as it was told. */
   #failed = new Map<string, string>()
   /** Sandboxes that are ended because of what they lost, by id. */
@@ -102,6 +123,7 @@ export class Repair {
     try {
       const plan = this.#plan(homes)
       this.#tellNew(plan.findings)
+      this.#noteOrphans(plan)
       const begun = [...homes.values()].filter(({ sandbox, endpoint }) => {
         const { id, formerly } = endpoint.spec
         return sandbox.made && endpoint.isUp && formerly !== null && !moves(plan, id)
@@ -127,6 +149,8 @@ export class Repair {
       networks: netdb.list('network'),
       subnets: netdb.list('subnet'),
       endpoints: [...netdb.list('endpoint'), ...netdb.listHidden('endpoint')],
+      services: netdb.list('service'),
+      vips: netdb.list('vip'),
       present: [...new Set([self, ...members.map(({ key }) => key)])],
       contenders: networks.contenders(),
       asked: (key) => homes.get(key)?.endpoint.spec.asked ?? false,
@@ -143,15 +167,18 @@ export class Repair {
   /** Of claims of hosts that are away nothing is told: nobody can act on them, and they may never come back. */
   #tellNew(findings: readonly Finding[]): void {
     const { netdb, clock, tell, log } = this.#options
-    const standing = new Map<string, number>()
+    const standing = new Map<string, Standing>()
     for (const finding of findings) {
-      const { kind, keeps, loses } = finding
-      if (kind === 'endpoint' && [keeps, loses].some((name) => netdb.find(name) === undefined))
-        continue
+      const { repair, keeps, loses } = finding
       const name = findingName(finding)
-      const sinceMs = this.#standing.get(name)
-      standing.set(name, sinceMs ?? clock.nowMs())
-      if (sinceMs !== undefined) continue
+      const { sinceMs, told } = this.#standing.get(name) ?? {
+        sinceMs: clock.nowMs(),
+        told: false,
+      }
+      const hidden =
+        repair === 'readdress' && [keeps, loses].some((one) => netdb.find(one) === undefined)
+      standing.set(name, { sinceMs, told: told || !hidden })
+      if (told || hidden) continue
       const event = collisionEvent(finding, netdb)
       log.warn({ event: event.kind }, event.text)
       tell(event)
@@ -159,32 +186,69 @@ export class Repair {
     this.#standing = standing
   }
 
+  #noteOrphans({ actions }: RepairPlan): void {
+    const nowMs = this.#options.clock.nowMs()
+    const orphans = actions.flatMap((action) => (action.kind === 'discard' ? [action.vip] : []))
+    this.#orphans = new Map(orphans.map((vip) => [vip, this.#orphans.get(vip) ?? nowMs]))
+  }
+
   async #attempt(action: RepairAction, homes: ReadonlyMap<string, Home>): Promise<void> {
     try {
-      if (action.kind === 'renumber') this.#renumber(action)
-      else {
-        const home = homes.get(action.endpoint)
-        if (home !== undefined) await this.#change(action, home)
+      switch (action.kind) {
+        case 'renumber':
+          if (this.#hasStood(action.finding)) this.#renumber(action)
+          break
+        case 'revip':
+          if (this.#hasStood(action.finding)) await this.#revip(action)
+          break
+        case 'discard':
+          this.#discard(action.vip)
+          break
+        default: {
+          const home = homes.get(action.endpoint)
+          if (home !== undefined) await this.#change(action, home)
+        }
       }
     } catch (error) {
       this.#fail(action, error)
     }
   }
 
+  #hasStood(finding: Finding): boolean {
+    return this.#isOver(this.#standing.get(findingName(finding))?.sinceMs, SHARED_MS)
+  }
+
+  /** Whether so long has passed since then; if not, there will be another round when it has. */
+  #isOver(sinceMs: number | undefined, waitMs: number): boolean {
+    const nowMs = this.#options.clock.nowMs()
+    const overMs = (sinceMs ?? nowMs) + waitMs
+    if (nowMs < overMs) this.#at(overMs)
+    return nowMs >= overMs
+  }
+
+  #discard(vip: string): void {
+    if (!this.#isOver(this.#orphans.get(vip), ORPHAN_MS)) return
+    this.#options.netdb.remove('vip', vip)
+    this.#options.log.warn({ vip }, `VIP ${vip} is of no service; it is taken back`)
+  }
+
   #renumber({ finding, subnet, value }: RepairAction & { readonly kind: 'renumber' }): void {
-    const { netdb, clock, log } = this.#options
-    const sinceMs = this.#standing.get(findingName(finding)) ?? clock.nowMs()
-    const ripeMs = sinceMs + RENUMBER_MS
-    if (clock.nowMs() < ripeMs) {
-      this.#at(ripeMs)
-      return
-    }
+    const { netdb, log } = this.#options
     netdb.put('subnet', subnet, value)
     log.warn({ subnet }, `subnet ${subnet} is given VNI ${value.vni} instead of ${finding.vni}`)
   }
 
+  async #revip({ vip, finding }: RepairAction & { readonly kind: 'revip' }): Promise<void> {
+    const { netdb, services, log } = this.#options
+    const who = `the VIP of ${this.#nameOf(finding.loses)}`
+    await services.revip(vip)
+    const now = netdb.get('vip', vip)?.value.ip
+    if (now === undefined) return
+    log.warn({ vip }, `${who} ${this.#whyLost(finding)}; it is ${now} now`)
+  }
+
   async #change(
-    action: Exclude<RepairAction, { readonly kind: 'renumber' }>,
+    action: RepairAction & { readonly kind: 'readdress' | 'stop' | 'follow' },
     home: Home,
   ): Promise<void> {
     const { endpoints, controller } = this.#options
@@ -257,14 +321,15 @@ export class Repair {
       })
   }
 
-  #whyLost({ address, keeps, network }: Finding & { readonly kind: 'endpoint' }): string {
+  #whyLost({ address, keeps, network }: AddressFinding): string {
     const { netdb } = this.#options
-    const keeper = netdb.find(keeps)
-    const who =
-      keeper?.kind === 'endpoint' && keeper.value !== null
-        ? `${netdb.nameOfMember(keeper.owner)}/${keeper.value.name}`
-        : keeps
-    return `lost ${address} on network ${netdb.get('network', network)?.value.name ?? network} to ${who}`
+    const where = netdb.get('network', network)?.value.name ?? network
+    return `lost ${address} on network ${where} to ${this.#nameOf(keeps)}`
+  }
+
+  /** Of an endpoint or a VIP by its record's name: `h1/c1`, `service web`. */
+  #nameOf(record: string): string {
+    return holderName(record, this.#options.netdb)
   }
 
   #fail(action: RepairAction, error: unknown): void {
@@ -296,5 +361,13 @@ function moves({ actions }: RepairPlan, endpoint: string): boolean {
 }
 
 function objectOf(action: RepairAction): string {
-  return action.kind === 'renumber' ? action.subnet : action.endpoint
+  switch (action.kind) {
+    case 'renumber':
+      return action.subnet
+    case 'revip':
+    case 'discard':
+      return action.vip
+    default:
+      return action.endpoint
+  }
 }

@@ -2,11 +2,13 @@
 //
 //   create   ask a peer → VIPs → records → acknowledged → did an older service claim the name, or another the address, meanwhile?
 //   remove   its records are tombstones: flows to its VIPs end with them
+//   revip    a VIP that lost its address gets another (repair.ts); what was connected to the old one ends, as when an endpoint moves
 //
 // Between the choice of a VIP and its record nothing is awaited: two on this host never get the same.
 
 import type { Clock } from '../clock.ts'
 import { WeftError, quote } from '../errors.ts'
+import { NO_CLAIMS, collisions } from '../ipam/collisions.ts'
 import { NETWORK_ID_BYTES, networkIdFrom } from '../ipam/network-id.ts'
 import { parseName } from '../net/name.ts'
 import { HEALTH_CHECK, type HealthChange, type HealthCheck } from '../netdb/health-check.ts'
@@ -16,6 +18,7 @@ import {
   type SchedulerName,
   type Written,
   backendKey,
+  recordName,
   vipKey,
 } from '../netdb/record.ts'
 import type { Netdb } from '../netdb/table.ts'
@@ -201,6 +204,21 @@ export class Services {
     await this.#options.peers.acknowledge(this.#erase(key))
   }
 
+  /**
+   * Gives a VIP the lowest address that is free now instead of the one that it has; nothing happens when there is no such VIP.
+   *
+   * @throws WeftError no_address, not_found, unavailable
+   */
+  async revip(key: string): Promise<void> {
+    const { netdb, peers } = this.#options
+    const vip = netdb.get('vip', key)
+    if (vip === undefined) return
+    const service = netdb.get('service', vip.value.service)
+    if (service === undefined) return
+    this.#putVip(service.key, service.value.name, vip.value.network)
+    await peers.acknowledge([`vip/${key}`])
+  }
+
   #putVip(id: string, name: string, network: string): void {
     const { netdb, networks, book } = this.#options
     const key = vipKey({ service: id, network })
@@ -220,19 +238,13 @@ export class Services {
 
   /** Whether somebody else has the address, and had it first. */
   #isBeaten(service: string, network: string): boolean {
-    const { netdb } = this.#options
+    const { netdb, networks } = this.#options
     const own = netdb.get('vip', vipKey({ service, network }))
     if (own === undefined) return true
-    const { ip, claimedAt } = own.value
-    const others = [...netdb.list('vip'), ...netdb.list('endpoint')].filter(
-      ({ key, value }) => key !== own.key && value.network === network && value.ip === ip,
-    )
-    return others.some(
-      ({ value, owner, key }) =>
-        value.claimedAt < claimedAt ||
-        (value.claimedAt === claimedAt &&
-          (owner < own.owner || (owner === own.owner && key < own.key))),
-    )
+    const endpoints = networks.endpointsOf(network, true)
+    const vips = netdb.list('vip').filter(({ value }) => value.network === network)
+    const name = recordName(own)
+    return collisions({ ...NO_CLAIMS, endpoints, vips }).some(({ loses }) => loses === name)
   }
 
   /** Gives the names of the records. */

@@ -161,6 +161,22 @@ t.test(
       },
     ])
     t.notOk(servesTwice(netdb), 'nobody is to be told apart now')
+
+    netdb.setPresent('h2', true)
+    const vip = { service: 's', network: 'n', ip6: null }
+    netdb.put('vip', 's/n', { ...vip, ip: parseIpv4Address('10.0.0.6') })
+    t.match(
+      judgeDuplicates(netdb).filter(({ subject }) => subject.includes('10.0.0.6')),
+      [
+        {
+          verdict: 'fail',
+          found: 'is claimed by b on h3 and the VIP of service s',
+          advice: /only b on h3 is reached; .* weft service rm/,
+        },
+      ],
+    )
+    netdb.put('vip', 's/n', { ...vip, ip: parseIpv4Address('10.0.0.7') })
+    t.equal(judgeDuplicates(netdb).length, 1, 'the other two as before')
   },
 )
 

@@ -7,7 +7,7 @@ import { EventRing } from '../../src/events/event-ring.ts'
 import type { Event, Happening } from '../../src/events/event.ts'
 import { memberEvent } from '../../src/events/member-event.ts'
 import { recordEvent } from '../../src/events/record-event.ts'
-import { collisions } from '../../src/ipam/collisions.ts'
+import { NO_CLAIMS, collisions } from '../../src/ipam/collisions.ts'
 import { parseIpv4Cidr } from '../../src/net/cidr.ts'
 import { parseIpv4Address } from '../../src/net/ipv4-address.ts'
 import { macFromIpv4 } from '../../src/net/mac-address.ts'
@@ -80,6 +80,20 @@ t.test('records that come, change and go', async (t) => {
   t.same(told(), [
     'endpoint-readdressed: two/e8 has 10.0.0.8 on network blue now, instead of 10.0.0.7',
   ])
+  const service = { name: 'web', endpointMode: 'vip', scheduler: 'rr', networks: ['n1'] } as const
+  netdb.merge(
+    written('h2', 22, 'service', 's1', { ...service, labels: {}, createdAtMs: 0, claimedAt: 22 }),
+  )
+  const vip = { service: 's1', network: 'n1', ip, ip6: null }
+  netdb.put('vip', 's1/n1', vip)
+  netdb.put('vip', 's1/n1', { ...vip, ip: parseIpv4Address('10.0.0.7') })
+  netdb.remove('vip', 's1/n1')
+  netdb.remove('service', 's1')
+  t.same(told(), [
+    'service-created: service web (s1) was made on two',
+    'service-readdressed: service web has 10.0.0.7 on network blue now, instead of 10.0.0.6',
+    'service-removed: service web (s1) was removed',
+  ])
   netdb.remove('network', 'n1')
   t.same(told(), ['network-removed: network blue (n1) was removed'])
 })
@@ -96,7 +110,15 @@ t.test('collisions name who claims what, and who keeps it', async (t) => {
   const value = (name: string) => ({ ...endpoint(9), ...PLAIN, name, network: 'n1' })
   netdb.put('endpoint', 'b', value('b'))
   netdb.merge(written('h2', 30, 'endpoint', 'a', { ...value('a'), claimedAt: 29 }))
+  const service = { name: 'web', endpointMode: 'vip', scheduler: 'rr', networks: ['n1'] } as const
+  for (const id of ['s1', 's2'])
+    netdb.put('service', id, { ...service, labels: {}, createdAtMs: 0 })
+  const { ip } = endpoint(9)
+  netdb.put('vip', 's1/n1', { service: 's1', network: 'n1', ip, ip6: null })
   const found = collisions({
+    ...NO_CLAIMS,
+    services: netdb.list('service').map(({ key, value }) => ({ id: key, ...value })),
+    vips: netdb.list('vip'),
     networks: netdb.list('network').map(({ key, value }) => ({ id: key, ...value })),
     subnets: netdb.list('subnet').map(({ key, value }) => ({ key, ...value })),
     endpoints: netdb.list('endpoint'),
@@ -120,8 +142,16 @@ t.test('collisions name who claims what, and who keeps it', async (t) => {
         '10.0.0.0/24 of network blue (n1) and 10.0.0.0/24 of network blue (n2) overlap: both work, but no sandbox may be on both',
       ],
       [
+        'web',
+        'two services are called web: the name means s1, which is older; the other is reached by its id, s2',
+      ],
+      [
         'two/a',
         '10.0.0.9 on network blue is claimed by one/b and two/a: one/b was first and keeps it',
+      ],
+      [
+        'web',
+        '10.0.0.9 on network blue is claimed by one/b and service web: one/b was first and keeps it',
       ],
     ],
   )

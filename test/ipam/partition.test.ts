@@ -6,8 +6,10 @@ import {
   type Claims,
   type EndpointClaim,
   type Finding,
+  NO_CLAIMS,
   type NetworkClaim,
   type SubnetClaim,
+  type VipClaim,
   collisions,
 } from '../../src/ipam/collisions.ts'
 import { HeldAddresses } from '../../src/ipam/held-addresses.ts'
@@ -114,7 +116,7 @@ function claim(
   return { kind: 'endpoint', key, owner, value }
 }
 
-const NOTHING: Claims = { networks: [], subnets: [], endpoints: [], present: ['h2', 'h1'] }
+const NOTHING: Claims = { ...NO_CLAIMS, present: ['h2', 'h1'] }
 
 /** Findings as text, and that they are the same in any order. */
 function found(claims: Partial<Claims>): string[] {
@@ -125,6 +127,8 @@ function found(claims: Partial<Claims>): string[] {
     networks: random.shuffled(all.networks),
     subnets: random.shuffled(all.subnets),
     endpoints: random.shuffled(all.endpoints),
+    services: random.shuffled(all.services),
+    vips: random.shuffled(all.vips),
     present: random.shuffled(all.present),
   })
   if (JSON.stringify(again) !== JSON.stringify(findings)) throw new Error('the order matters')
@@ -134,13 +138,13 @@ function found(claims: Partial<Claims>): string[] {
 function inWords(finding: Finding): string {
   const { actor, keeps, loses, repair } = finding
   const what =
-    finding.kind === 'endpoint'
+    finding.repair === 'readdress'
       ? `${finding.clash} ${finding.address}`
       : finding.kind === 'subnet'
         ? finding.ranges.map(formatCidr).join(' ')
         : finding.kind === 'vni'
           ? `vni ${finding.vni}`
-          : `name ${finding.name}`
+          : `${finding.of} name ${finding.name}`
   return `${what}: ${keeps} keeps, ${loses} loses, ${actor}: ${repair}`
 }
 
@@ -214,6 +218,71 @@ t.test(
   },
 )
 
+/** The VIP of a service on n1: `IP [IPv6]`. */
+function vip(service: string, owner: string, claimedAt: number, addresses: string): VipClaim {
+  const [ip = '', ip6] = addresses.split(' ')
+  const value = {
+    ...{ service, network: 'n1', claimedAt },
+    ip: parseIpv4Address(ip),
+    ip6: ip6 === undefined ? null : parseIpv6Address(ip6),
+  }
+  return { kind: 'vip', key: `${service}/n1`, owner, value }
+}
+
+t.test(
+  'a VIP keeps and loses as an endpoint does, and the first member that is present acts',
+  async (t) => {
+    const rows: readonly (readonly [
+      string,
+      readonly EndpointClaim[],
+      readonly VipClaim[],
+      readonly string[],
+    ])[] = [
+      ['its own', [claim('a', 'h3', 1, '10.0.1.3')], [vip('web', 'h3', 1, '10.0.1.2')], []],
+      [
+        'an endpoint was first',
+        [claim('a', 'h3', 4, '10.0.1.2')],
+        [vip('web', 'h3', 5, '10.0.1.2')],
+        ['ip 10.0.1.2: endpoint/a@h3 keeps, vip/web/n1 loses, h1: readdress'],
+      ],
+      [
+        'an endpoint came later, and another that had its MAC',
+        [claim('a', 'h3', 6, '10.0.1.2'), claim('b', 'h2', 7, '10.0.1.9 10.0.1.2')],
+        [vip('web', 'h3', 5, '10.0.1.2')],
+        [
+          'ip 10.0.1.2: vip/web/n1 keeps, endpoint/a@h3 loses, h3: readdress',
+          'mac 02:42:0a:00:01:02: vip/web/n1 keeps, endpoint/b@h2 loses, h2: readdress',
+        ],
+      ],
+      [
+        'two of them at one time: the lower owner keeps it',
+        [],
+        [vip('web', 'h3', 5, '10.0.1.2'), vip('db', 'h2', 5, '10.0.1.2')],
+        ['ip 10.0.1.2: vip/db/n1 keeps, vip/web/n1 loses, h1: readdress'],
+      ],
+      [
+        'by IPv6 alone; and who collides with a loser only stays',
+        [claim('a', 'h3', 1, '10.0.1.7 - fd01::2'), claim('c', 'h3', 9, '10.0.1.2')],
+        [vip('web', 'h3', 5, '10.0.1.2 fd01::2')],
+        ['ip6 fd01::2: endpoint/a@h3 keeps, vip/web/n1 loses, h1: readdress'],
+      ],
+    ]
+    for (const [title, endpoints, vips, expected] of rows)
+      t.strictSame(found({ endpoints, vips }), expected, title)
+  },
+)
+
+t.test('of services with one name, whatever its case, the older has it', async (t) => {
+  const services = [
+    { id: 'young', name: 'Web', claimedAt: 9 },
+    { id: 'old', name: 'web', claimedAt: 3 },
+    { id: 'db', name: 'db', claimedAt: 9 },
+  ]
+  t.strictSame(found({ services, networks: [{ id: 'n', name: 'web', claimedAt: 1 }] }), [
+    'service name Web: old keeps, young loses, h1: tell',
+  ])
+})
+
 const networks: readonly NetworkClaim[] = [
   { id: 'young', name: 'blue', claimedAt: 9 },
   { id: 'old', name: 'blue', claimedAt: 3 },
@@ -229,7 +298,7 @@ function range(network: string, vni: number, cidr: string, cidr6?: string): Subn
 t.test(
   'of networks the older keeps its name and VNI, and the first member that is present acts',
   async (t) => {
-    t.strictSame(found({ networks }), ['name blue: old keeps, young loses, h1: tell'])
+    t.strictSame(found({ networks }), ['network name blue: old keeps, young loses, h1: tell'])
     t.strictSame(
       found({
         networks,
@@ -242,7 +311,7 @@ t.test(
         ],
       }),
       [
-        'name blue: old keeps, young loses, h1: tell',
+        'network name blue: old keeps, young loses, h1: tell',
         'vni 4098: old/10.0.1.0/25 keeps, old/10.0.1.0/26 loses, h1: renumber',
         'vni 4097: aged/10.0.3.0/24 keeps, young/10.0.1.0/24 loses, h1: renumber',
         '10.0.1.0/25 10.0.1.0/24: old/10.0.1.0/25 keeps, young/10.0.1.0/24 loses, h1: tell',
@@ -251,7 +320,11 @@ t.test(
         'fd01::/48 fd01::/64: old/10.0.1.0/25 keeps, aged/10.0.3.0/24 loses, h1: tell',
       ],
     )
-    t.strictSame(found({ networks, present: [] }), [], 'nobody is there to act')
+    t.strictSame(
+      found({ networks, present: [] }),
+      ['network name blue: old keeps, young loses, : tell'],
+      'nobody is there to act',
+    )
   },
 )
 

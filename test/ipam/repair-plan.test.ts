@@ -45,6 +45,19 @@ class Host {
     this.netdb.put('endpoint', key, { ...value, ...PLAIN })
   }
 
+  /** A service with a VIP on the network. */
+  service(id: string, name: string, networkId: string, address: string): void {
+    const value = { name, endpointMode: 'vip', scheduler: 'rr', networks: [networkId] } as const
+    this.netdb.put('service', id, { ...value, labels: {}, createdAtMs: 0 })
+    this.vip(`${id}/${networkId}`, address)
+  }
+
+  vip(key: string, address: string): void {
+    const [service = '', network = ''] = key.split('/')
+    const ip = parseIpv4Address(address)
+    this.netdb.put('vip', key, { service, network, ip, ip6: null })
+  }
+
   plan(present: readonly string[] = this.members) {
     const { netdb, members, asked } = this
     return planRepair({
@@ -52,6 +65,8 @@ class Host {
       networks: netdb.list('network'),
       subnets: netdb.list('subnet'),
       endpoints: [...netdb.list('endpoint'), ...netdb.listHidden('endpoint')],
+      services: netdb.list('service'),
+      vips: netdb.list('vip'),
       present,
       contenders: { self: netdb.self, members },
       asked: (key) => asked.has(key),
@@ -62,6 +77,15 @@ class Host {
     for (const action of actions) {
       if (action.kind === 'renumber') {
         this.netdb.put('subnet', action.subnet, action.value)
+        continue
+      }
+      if (action.kind === 'revip') {
+        const { network } = this.netdb.get('vip', action.vip)!.value
+        this.vip(action.vip, this.freeOn(network))
+        continue
+      }
+      if (action.kind === 'discard') {
+        this.netdb.remove('vip', action.vip)
         continue
       }
       const { endpoint: key } = action
@@ -79,10 +103,12 @@ class Host {
       .list('subnet')
       .filter(({ value }) => value.network === networkId)
       .map(({ value }) => value)
-    const holders = netdb
-      .list('endpoint')
+    const holders = [...netdb.list('endpoint'), ...netdb.list('vip')]
       .filter(({ value }) => value.network === networkId)
-      .map((one) => ({ ...one.value, record: recordName(one), who: one.key, absent: false }))
+      .map((one) => ({
+        ...{ mac: macFromIpv4(one.value.ip), ...one.value },
+        ...{ record: recordName(one), who: one.key, absent: false },
+      }))
     return chooseAddresses({
       networkId,
       network: networkId,
@@ -116,6 +142,10 @@ function inWords(action: RepairAction): string {
       return `${action.kind} ${action.endpoint}: ${action.finding.keeps} keeps ${action.finding.address}`
     case 'renumber':
       return `renumber ${action.subnet} to ${action.value.vni}`
+    case 'revip':
+      return `revip ${action.vip}: ${action.finding.keeps} keeps ${action.finding.address}`
+    case 'discard':
+      return `discard ${action.vip}`
     case 'follow':
       return `${action.endpoint} follows to ${action.vni}`
   }
@@ -183,6 +213,78 @@ t.test(
   },
 )
 
+t.test(
+  'a VIP is moved by the first member, and an endpoint that took one by its owner',
+  async (t) => {
+    const all = hosts()
+    const [h1, h2, h3] = all
+    h1.network('n1', 'demo', 4097)
+    exchange(all)
+    // Each on its own: h2's are the older ones.
+    h2.service('s2', 'web', 'n1', '10.0.1.2')
+    h2.endpoint('first', 'n1', '10.0.1.3')
+    for (let i = 0; i < 9; i++) h3.netdb.nextVersion()
+    h3.service('s3', 'web', 'n1', '10.0.1.2')
+    h3.service('db', 'db', 'n1', '10.0.1.3')
+    h3.service('far', 'far', 'n1', '10.0.1.4')
+    exchange(all)
+    for (let i = 0; i < 9; i++) h1.netdb.nextVersion()
+    h1.endpoint('late', 'n1', '10.0.1.4')
+    exchange(all)
+    t.same(wordsOf(h1), [
+      'readdress late: vip/far/n1 keeps 10.0.1.4',
+      'revip s3/n1: vip/s2/n1 keeps 10.0.1.2',
+      'revip db/n1: endpoint/first@h2 keeps 10.0.1.3',
+    ])
+    t.same([...wordsOf(h2), ...wordsOf(h3)], [])
+    t.equal(
+      wordsOf(h2, ['h2', 'h3']).length,
+      2,
+      'while h1 is away, the next one, but for endpoints',
+    )
+    t.same(h3.plan().findings.map(findingName), [
+      'name s3 s2',
+      'vip vip/s3/n1 vip/s2/n1',
+      'vip vip/db/n1 endpoint/first@h2',
+      'endpoint endpoint/late@h1 vip/far/n1',
+    ])
+    h1.carryOut(h1.plan().actions)
+    exchange(all)
+    t.same(
+      all.flatMap((host) => wordsOf(host)),
+      [],
+    )
+    const vips = h2.netdb.list('vip').map(({ value }) => value.ip)
+    t.equal(new Set(vips).size, 4)
+    t.equal(h2.netdb.get('vip', 's2/n1')?.value.ip, '10.0.1.2')
+  },
+)
+
+t.test('a VIP of no service is in nobody’s way, and the first member takes it back', async (t) => {
+  const all = hosts()
+  const [h1, h2] = all
+  h1.network('n1', 'demo', 4097)
+  h1.service('s1', 'web', 'n1', '10.0.1.2')
+  exchange(all)
+  h2.netdb.remove('vip', 's1/n1')
+  h2.netdb.remove('service', 's1')
+  for (let i = 0; i < 9; i++) h1.netdb.nextVersion()
+  h1.vip('s1/n1', '10.0.1.7')
+  exchange(all)
+  for (let i = 0; i < 9; i++) h2.netdb.nextVersion()
+  h2.endpoint('e', 'n1', '10.0.1.7')
+  exchange(all)
+  t.same(wordsOf(h1), ['discard s1/n1'])
+  t.same(wordsOf(h2), [])
+  h1.carryOut(h1.plan().actions)
+  exchange(all)
+  t.same(h2.netdb.list('vip'), [])
+  t.same(
+    all.flatMap((host) => wordsOf(host)),
+    [],
+  )
+})
+
 t.test('what stands in a facts file is not written', async (t) => {
   const [h1] = hosts()
   h1.network('n1', 'made', 4097)
@@ -209,6 +311,8 @@ t.test(`whatever was claimed, repairs end and leave nothing twice, seed ${SEED}`
         const [id, third] = random.once(2) ? ['shared', 0] : [own, 1]
         host.endpoint(`${self}-${i}`, id, `10.0.${third}.${2 + random.below(8)}`, random.once(4))
       }
+      for (let i = 0; i < 3; i++)
+        host.service(`${self}-s${i}`, `s${i}`, 'shared', `10.0.0.${2 + random.below(8)}`)
     }
     let rounds = 0
     for (; rounds < 12; rounds++) {
@@ -221,7 +325,9 @@ t.test(`whatever was claimed, repairs end and leave nothing twice, seed ${SEED}`
     most = Math.max(most, rounds)
     for (const { netdb } of all) {
       const endpoints = netdb.list('endpoint')
-      const claimed = endpoints.map(({ value }) => `${value.network} ${value.ip}`)
+      const claimed = [...endpoints, ...netdb.list('vip')].map(
+        ({ value }) => `${value.network} ${value.ip}`,
+      )
       t.equal(new Set(claimed).size, claimed.length, 'no address twice')
       const vnis = new Map(netdb.list('subnet').map(({ value }) => [value.network, value.vni]))
       t.equal(new Set(vnis.values()).size, 4, 'no VNI twice')

@@ -74,6 +74,14 @@ class Bench {
           done.push(`stop ${spec.name}: ${reason}`)
         },
       },
+      services: {
+        revip: async (key) => {
+          if (this.failure !== null) throw this.failure
+          const vip = netdb.get('vip', key)!
+          netdb.put('vip', key, { ...vip.value, ip: ip(this.#next++) })
+          done.push(`revip ${key}`)
+        },
+      },
       tell: (happening) => told.push(happening),
       log: pino({ level: 'silent' }),
     })
@@ -116,6 +124,15 @@ class Bench {
   there(name: string, last: number, lamport = 1): void {
     const record = { ...value(name, last), claimedAt: 1 }
     this.netdb.merge(written('h1', lamport, 'endpoint', name, record))
+  }
+
+  /** A service of h1's with a VIP, made at that Lamport time. */
+  service(id: string, last: number, lamport: number): void {
+    const service = { name: 'web', endpointMode: 'vip', scheduler: 'rr', networks: ['n1'] } as const
+    const more = { labels: {}, createdAtMs: 0, claimedAt: lamport }
+    this.netdb.merge(written('h1', lamport, 'service', id, { ...service, ...more }))
+    const vip = { service: id, network: 'n1', ip: ip(last), ip6: null, claimedAt: lamport }
+    this.netdb.merge(written('h1', lamport, 'vip', `${id}/n1`, vip))
   }
 
   /** Time passes; gives what was done since the last time. */
@@ -223,5 +240,60 @@ t.test(
     const { vni } = bench.netdb.list('subnet').find(({ value }) => value.network === 'n1')!.value
     t.not(vni, 4097)
     t.same(done, [`follow mine ${vni}`, 'note mine'])
+  },
+)
+
+t.test(
+  'a VIP that lost its address gets another when that has stood for a while; who lost to one moves as ever',
+  async (t) => {
+    const bench = new Bench()
+    bench.here('mine', 5)
+    bench.here('later', 6)
+    await bench.pass(1_000)
+    bench.netdb.merge(written('h1', 90, 'member', 'h1', null))
+    await bench.pass(1_000)
+    bench.service('s1', 5, 80)
+    bench.service('s0', 6, 1)
+    t.same(await bench.pass(250), [
+      'move later',
+      'note later half',
+      'interface later 10.0.0.6',
+      'note later',
+    ])
+    bench.failure = new Error('no address is free')
+    await bench.pass(2_000)
+    bench.failure = null
+    t.same(await bench.pass(1_100), ['revip s1/n1'])
+    t.same(await bench.pass(3_000), [], 'once')
+    t.same(
+      bench.told.map(({ kind, object, text }) => [kind, object, text]),
+      [
+        [
+          'collision',
+          'web',
+          'two services are called web: the name means s0, which is older; the other is reached by its id, s1',
+        ],
+        [
+          'collision',
+          'h2/later',
+          '10.0.0.6 on network n1 is claimed by service web and h2/later: service web was first and keeps it',
+        ],
+        [
+          'collision',
+          'web',
+          '10.0.0.5 on network n1 is claimed by h2/mine and service web: h2/mine was first and keeps it',
+        ],
+        ['repair-failed', 's1/n1', 'revip s1/n1: no address is free'],
+      ],
+    )
+    bench.netdb.merge(written('h1', 200, 'service', 's0', null))
+    await bench.pass(9_000)
+    t.equal(bench.netdb.list('vip').length, 2, 'its service may come after it')
+    await bench.pass(2_000)
+    t.same(
+      bench.netdb.list('vip').map(({ key }) => key),
+      ['s1/n1'],
+      'a VIP without a service goes',
+    )
   },
 )

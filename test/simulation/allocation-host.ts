@@ -14,6 +14,7 @@ import { AddressBook } from '../../src/network/address-book.ts'
 import { EndpointClaims, endpointValue } from '../../src/network/endpoint-claims.ts'
 import { Networks, type NetworkWish } from '../../src/network/networks.ts'
 import { Repair } from '../../src/network/repair.ts'
+import { Services } from '../../src/network/services.ts'
 import { type OpenEndpoint, type Sandbox, newSandbox } from '../../src/network/sandbox.ts'
 import type { EndpointSpec, SandboxSpec } from '../../src/network/sandbox-spec.ts'
 import type { InitClient } from '../../src/sandbox/init-client.ts'
@@ -30,6 +31,7 @@ export interface Noted {
 interface Daemon {
   readonly life: Life
   readonly networks: Networks
+  readonly services: Services
   readonly claims: EndpointClaims
   /** Of one endpoint each, by its id. */
   readonly sandboxes: Map<string, Sandbox>
@@ -50,11 +52,13 @@ export interface AllocationWorld {
 /** How often what happened in a run. */
 export interface AllocationCounts {
   networks: number
+  services: number
   endpoints: number
   refused: number
   readdress: number
   stop: number
   renumber: number
+  revip: number
   follow: number
   /** Repairs that failed, and were told: no address was free. */
   failed: number
@@ -62,11 +66,13 @@ export interface AllocationCounts {
 
 export const NO_COUNTS: AllocationCounts = {
   networks: 0,
+  services: 0,
   endpoints: 0,
   refused: 0,
   readdress: 0,
   stop: 0,
   renumber: 0,
+  revip: 0,
   follow: 0,
   failed: 0,
 }
@@ -94,6 +100,11 @@ export class AllocatingHost {
     return this.#ofNow().networks
   }
 
+  /** Of the present daemon. */
+  get services(): Services {
+    return this.#ofNow().services
+  }
+
   sandboxes(): Noted[] {
     return [...this.#noted.values()].filter(({ spec }) => this.host.endpoints.has(spec.id))
   }
@@ -110,11 +121,12 @@ export class AllocatingHost {
     const written = (): Promise<void> => this.#settled((done) => host.writeDown(done))
     const peers = peersOf(this.#clusterOf(life), clock, true, written)
     const randomBytes = (size: number): Uint8Array => this.#world.random.bytes(size)
+    // Whole milliseconds, as a system's clock tells them.
+    const wall = { wallMs: () => Math.floor(clock.wallMs()) }
     const networks = new Networks({
       netdb,
       peers,
-      // Whole milliseconds, as a system's clock tells them.
-      clock: { wallMs: () => Math.floor(clock.wallMs()) },
+      clock: wall,
       randomBytes,
       ownRoutes: async () => [],
     })
@@ -128,8 +140,10 @@ export class AllocatingHost {
     })
     const { acknowledge } = peers
     const claims = new EndpointClaims({ netdb, networks, book, randomBytes, acknowledge })
+    const services = new Services({ netdb, peers, networks, book, clock: wall, randomBytes })
     const adopted = this.sandboxes().map((noted) => [noted.spec.id, sandboxOf(noted)] as const)
-    const daemon: Daemon = { life, networks, claims, sandboxes: new Map(adopted), pending: 0 }
+    const sandboxes = new Map(adopted)
+    const daemon: Daemon = { life, networks, services, claims, sandboxes, pending: 0 }
     this.#daemon = daemon
     clock.setTimeout(() => {
       netdb.put('member', host.id, { ...member(1), name: host.name, vtep: host.address.ip })
@@ -158,6 +172,23 @@ export class AllocatingHost {
   remove(network: string): void {
     this.#request(`network rm ${network}`, async ({ networks }) => {
       await networks.remove(network)
+      return 'removed'
+    })
+  }
+
+  serve(name: string, network: string): void {
+    this.#request(`service create ${name}`, async ({ services }) => {
+      const wish = { name, networks: [network], endpointMode: 'vip', scheduler: 'rr' } as const
+      const id = await services.create({ ...wish, labels: {} })
+      this.#world.counts.services++
+      const vips = services.vipsOf(await services.find(id))
+      return `has ${vips.map(({ value }) => value.ip).join(' ')}, ${id.slice(0, 8)}`
+    })
+  }
+
+  unserve(service: string): void {
+    this.#request(`service rm ${service}`, async ({ services }) => {
+      await services.remove(service)
       return 'removed'
     })
   }
@@ -207,6 +238,8 @@ export class AllocatingHost {
       networks: netdb.list('network'),
       subnets: netdb.list('subnet'),
       endpoints: [...netdb.list('endpoint'), ...netdb.listHidden('endpoint')],
+      services: netdb.list('service'),
+      vips: netdb.list('vip'),
       present: [...new Set([this.host.id, ...present])],
       contenders: networks.contenders(),
       asked: (endpoint) => this.#noted.get(endpoint)?.spec.asked ?? false,
@@ -216,11 +249,20 @@ export class AllocatingHost {
   /** As a daemon has it, but for interfaces. */
   #repair(daemon: Daemon): void {
     const { counts } = this.#world
-    const { life, networks, claims, sandboxes } = daemon
+    const { life, networks, services, claims, sandboxes } = daemon
     const { netdb, clock } = life
     new Repair({
       netdb,
       networks,
+      services: {
+        revip: async (key) => {
+          const addressNow = (): string | undefined => netdb.get('vip', key)?.value.ip
+          const before = addressNow()
+          const known = services.revip(key)
+          if (addressNow() !== before) counts.revip++
+          await known
+        },
+      },
       clock: this.#waking(clock),
       endpoints: {
         move: async (name, endpoint) => {

@@ -1,7 +1,8 @@
-// What must hold of networks and addresses: of each write, and of everything once the hosts agree.
+// What must hold of networks, services and addresses: of each write, and of everything once the hosts agree.
 //
 // Told apart from src/ipam/collisions.ts on purpose: here nobody asks who keeps what, only whether something has two owners.
 
+import { macFromIpv4 } from '../../src/net/mac-address.ts'
 import type { Ipv4Address } from '../../src/net/ipv4-address.ts'
 import { cidrContains, cidrsOverlap, formatCidr } from '../../src/net/cidr.ts'
 import type {
@@ -10,12 +11,14 @@ import type {
   LiveRecord,
   NetdbRecord,
   SubnetValue,
+  VipValue,
 } from '../../src/netdb/record.ts'
 import type { Netdb } from '../../src/netdb/table.ts'
 import type { AllocatingHost } from './allocation-host.ts'
 
 type EndpointRecord = LiveRecord<'endpoint'>
 type SubnetRecord = LiveRecord<'subnet'>
+type VipRecord = LiveRecord<'vip'>
 
 /** What one host has written itself: to keep something is no claim. */
 export class Claimed {
@@ -33,6 +36,7 @@ export class Claimed {
   fault({ record }: EncodedRecord, netdb: Netdb): string | null {
     if (record === null || record.value === null) return null
     if (record.kind === 'endpoint') return this.#endpointFault(record as EndpointRecord, netdb)
+    if (record.kind === 'vip') return this.#vipFault(record as VipRecord, netdb)
     if (record.kind === 'subnet') return this.#subnetFault(record as SubnetRecord, netdb)
     return null
   }
@@ -47,8 +51,21 @@ export class Claimed {
         shareAddress(other.value, value) &&
         !value.supersedes.includes(`endpoint/${other.key}@${other.owner}`),
     )
+    const vip = netdb.list('vip').find((other) => shareAddress(other.value, value))
+    const who = holder?.value.name ?? vip?.key
+    if (who === undefined) return null
+    return `claims ${value.ip} for ${value.name}, which it knows to be of ${who}`
+  }
+
+  /** Nobody writes a VIP but to give it an address. */
+  #vipFault({ key, value }: VipRecord, netdb: Netdb): string | null {
+    const holder = [
+      ...netdb.list('endpoint'),
+      ...netdb.listHidden('endpoint'),
+      ...netdb.list('vip').filter((other) => other.key !== key),
+    ].find((other) => shareAddress(other.value, value))
     if (holder === undefined) return null
-    return `claims ${value.ip} for ${value.name}, which it knows to be of ${holder.value.name}`
+    return `claims ${value.ip} for VIP ${key}, which it knows to be of ${holder.kind} ${holder.key}`
   }
 
   #subnetFault({ key, value }: SubnetRecord, netdb: Netdb): string | null {
@@ -80,7 +97,17 @@ export function doublyOwned(host: AllocatingHost): string | null {
     if (other !== undefined) return `VNI ${value.vni} is of ${other} and of ${key}`
     byVni.set(value.vni, key)
   }
-  const holders = new Map<string, EndpointRecord>()
+  const holders = new Map<string, EndpointRecord | VipRecord>()
+  for (const vip of netdb.list('vip').filter(({ value }) => networks.has(value.network))) {
+    if (netdb.get('service', vip.value.service) === undefined)
+      return `VIP ${vip.key} is of no service`
+    for (const address of addressesOf(vip.value)) {
+      const other = holders.get(address)
+      if (other === undefined) holders.set(address, vip)
+      else if (!isFull(netdb, vip.value.network, vip.value.ip))
+        return `${address} is of VIPs ${other.key} and ${vip.key}`
+    }
+  }
   for (const endpoint of endpoints) {
     const { network, name, vni, ip } = endpoint.value
     const subnet = subnets.find(
@@ -92,7 +119,7 @@ export function doublyOwned(host: AllocatingHost): string | null {
       const other = holders.get(address)
       if (other === undefined) holders.set(address, endpoint)
       else if (!isFull(netdb, network, ip)) {
-        return `${address} is of ${other.value.name} (${other.key.slice(0, 8)}) and of ${name} (${endpoint.key.slice(0, 8)})`
+        return `${address} is of ${other.kind} ${other.key.slice(0, 8)} and of ${name} (${endpoint.key.slice(0, 8)})`
       }
     }
   }
@@ -144,14 +171,16 @@ export function isFull(netdb: Netdb, network: string, ip: Ipv4Address): boolean 
     .find(({ value }) => value.network === network && cidrContains(value.cidr, ip))
   if (subnet === undefined) return true
   const { cidr } = subnet.value
-  const held = [...netdb.list('endpoint'), ...netdb.listHidden('endpoint')]
+  const held = [...netdb.list('endpoint'), ...netdb.listHidden('endpoint'), ...netdb.list('vip')]
     .filter(({ value }) => value.network === network && cidrContains(cidr, value.ip))
     .map(({ value }) => value.ip)
   // Neither the first, the last, nor the gateway's.
   return new Set(held).size >= 2 ** (32 - cidr.prefixLength) - 3
 }
 
-function addressesOf({ network, ip, ip6, mac }: EndpointValue): string[] {
+function addressesOf(value: EndpointValue | VipValue): string[] {
+  const { network, ip, ip6 } = value
+  const mac = 'mac' in value ? value.mac : macFromIpv4(ip)
   return [ip, mac, ...(ip6 === null ? [] : [ip6])].map((address) => `${network} ${address}`)
 }
 
@@ -159,7 +188,7 @@ function sameAddresses(a: EndpointValue, b: EndpointValue): boolean {
   return addressesOf(a).join() === addressesOf(b).join()
 }
 
-function shareAddress(a: EndpointValue, b: EndpointValue): boolean {
+function shareAddress(a: EndpointValue | VipValue, b: EndpointValue | VipValue): boolean {
   const all = new Set(addressesOf(a))
   return addressesOf(b).some((address) => all.has(address))
 }

@@ -7,6 +7,7 @@
 import type { RepairAction } from '../../src/ipam/repair-plan.ts'
 import { ipv4ToNumber, numberToIpv4 } from '../../src/net/ipv4-address.ts'
 import type { NetworkWish } from '../../src/network/networks.ts'
+import { findService } from '../../src/service/service-reference.ts'
 import { Random } from '../fixtures/random.ts'
 import {
   AllocatingHost,
@@ -47,6 +48,7 @@ const NAMES = 6
 /** Asked for by name, so that two halves take the same. The last are small enough to be full. */
 const SUBNETS = ['10.60.0.0/24', '10.60.0.0/25', '10.61.0.0/16', '10.62.0.0/28', '10.62.1.0/29']
 const MOST_ENDPOINTS = 120
+const MOST_SERVICES = 20
 /**
  * How long hosts may take until all is repaired: until they agree (scenario.ts, 7.5 s and more after a death), until those agree whom
  * the repairs are for, and a look each second.
@@ -218,7 +220,7 @@ class AllocationScenario {
     const before = { ...this.counts }
     await this.#runUntil(time.nowMs() + PEACE_MS)
     const after = this.counts
-    for (const repair of ['readdress', 'stop', 'renumber', 'follow'] as const) {
+    for (const repair of ['readdress', 'stop', 'renumber', 'revip', 'follow'] as const) {
       if (after[repair] !== before[repair]) return `one more ${repair} after all was settled`
     }
     for (const host of this.running()) {
@@ -228,10 +230,18 @@ class AllocationScenario {
     return this.#namesAgree()
   }
 
-  /** A name means the same network everywhere. */
+  /** A name means the same network, or service, everywhere. */
   #namesAgree(): string | null {
     const [first, ...others] = this.running()
     if (first === undefined) return null
+    for (const { value } of first.services.list()) {
+      const { key } = findService(first.services.list(), value.name)
+      const other = others.find(
+        ({ services }) => findService(services.list(), value.name).key !== key,
+      )
+      if (other === undefined) continue
+      return `service ${value.name} is ${key} on ${first.host.name} and another on ${other.host.name}`
+    }
     for (const { value } of first.networks.list()) {
       const { key } = first.networks.findHere(value.name)
       const other = others.find(({ networks }) => networks.findHere(value.name).key !== key)
@@ -256,11 +266,21 @@ class AllocationScenario {
 
   /** No address is left to give, or nobody knows the network any more: what a user has to deal with. */
   #isHopeless({ host }: AllocatingHost, action: RepairAction): boolean {
-    if (action.kind !== 'readdress') return false
+    if (action.kind !== 'readdress' && action.kind !== 'revip') return false
     const { netdb } = host.life
     const { network } = action.finding
-    const record = netdb.get('endpoint', action.endpoint, host.id)
-    if (record === undefined || isFull(netdb, network, record.value.ip)) return true
+    const record =
+      action.kind === 'revip'
+        ? netdb.get('vip', action.vip)
+        : netdb.get('endpoint', action.endpoint, host.id)
+    if (record === undefined) return true
+    // An endpoint stays on its subnet, a VIP need not.
+    const places =
+      action.kind === 'revip'
+        ? netdb.list('subnet').filter(({ value }) => value.network === network)
+        : []
+    const ips = [record.value.ip, ...places.map(({ value }) => value.cidr.address)]
+    if (ips.every((ip) => isFull(netdb, network, ip))) return true
     return !netdb.list('network').some(({ key }) => key === network)
   }
 
@@ -273,13 +293,19 @@ class AllocationScenario {
     const networks = host.networks.list()
     const sandboxes = host.sandboxes()
     const crowded = this.counts.endpoints > MOST_ENDPOINTS
-    const what = random.below(20)
+    const what = random.below(24)
     if (networks.length === 0 || what < 3) {
       host.create(this.#wish())
     } else if (what < 4) {
       host.remove(random.pick(networks).key)
     } else if (what < 5) {
       host.grow(random.pick(networks).key, random.pick(SUBNETS))
+    } else if (what >= 20) {
+      const services = host.services.list()
+      const crowdedServices = services.length >= MOST_SERVICES
+      if (services.length > 0 && (crowdedServices || random.once(4)))
+        host.unserve(random.pick(services).key)
+      else host.serve(`s${random.below(NAMES)}`, random.pick(networks).key)
     } else if (sandboxes.length > 0 && (crowded || what < 9)) {
       host.detach(random.pick(sandboxes))
     } else if (!crowded) {
