@@ -98,7 +98,7 @@ export interface ServiceRow {
   readonly vni: number
   readonly vip: IpAddress
   readonly record: RecordNumber
-  /** The service's number, 1 to 2^53 - 1: the same after a restart, on each of its networks, for both families. */
+  /** The service's number, 1 to 2^53 - 1: the same after a restart and on each of its networks; each family has its own. */
   readonly service: number
   readonly mac: MacAddress
   readonly scheduler: Scheduler

@@ -46,7 +46,7 @@ export function vipRows(parts: VipParts, view: View): Row[] {
         vni,
         vip: address,
         record,
-        service: serviceNumber(service.key),
+        service: serviceNumber(service.key, address === ip ? '' : '/6'),
         mac,
         scheduler: service.value.scheduler,
         ports: [],
@@ -61,9 +61,12 @@ function rowState(condition: BackendCondition): BackendState {
   return condition === 'starting' || condition === 'unhealthy' ? 'draining' : condition
 }
 
-/** The same on every host and after every restart: positions of round robin and flows are kept by it. */
-function serviceNumber(id: string): number {
-  return Math.max(1, nameKeyOf(`service/${id}`))
+/**
+ * The same on every host and after every restart: positions of round robin and flows are kept by it. Each family has a position of
+ * its own: of one that is shared a client that tries IPv6 first, and is refused there, would take every second turn away from IPv4.
+ */
+function serviceNumber(id: string, family: '' | '/6'): number {
+  return Math.max(1, nameKeyOf(`service/${id}${family}`))
 }
 
 /** A subnet may have been given another VNI since the VIP was chosen. */
