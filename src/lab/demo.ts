@@ -31,6 +31,10 @@ export interface DemoOptions {
 const COMMAND_MS = 30_000
 const NOT_FOUND = 127
 const PINGS_AT_ONCE = 4
+/** What has just been started is behind its service, and what was killed is not: within a moment. */
+const SERVED_MS = 5_000
+const POLL_MS = 100
+const NO_CURL: RunResult = { code: NOT_FOUND, stdout: '', stderr: '' }
 
 /** Shows it. Gives whether everything that was to be seen was seen. */
 export async function demo(options: DemoOptions, context: LabContext): Promise<boolean> {
@@ -80,6 +84,7 @@ class Demo {
     await this.#startProcesses()
     await this.#pingAllPairs()
     await this.#names()
+    await this.#service()
     await this.#mtu()
     await this.#path()
     await this.#throughput()
@@ -145,6 +150,61 @@ class Demo {
     if (this.#missing(result, 'getent')) return
     this.#show(host, argv, result)
     this.#verdict(result.stdout.startsWith(`${addressOf(2)} `), `c2 is ${addressOf(2)}`)
+  }
+
+  async #service(): Promise<void> {
+    this.#heading('A service: one name and address, two processes behind it on two hosts, in turns')
+    const create = ['weft', 'service', 'create', '--name', 'web', '--network', 'demo']
+    const created = await this.#run(this.#host(1), create)
+    this.#show(this.#host(1), create, created)
+    for (const number of [1, 2]) {
+      const run = ['weft', 'run', '-d', '--network', 'demo', '--service', 'web']
+      const argv = [...run, '--name', `b${number}`, '--', 'python3', '-c', webServer(`b${number}`)]
+      this.#show(this.#host(number), argv, await this.#run(this.#host(number), argv))
+    }
+    const dig = await this.#keep(3, ['dig', '+short', 'web'])
+    if (this.#missing(dig.result, 'dig')) return
+    this.#show(dig.host, dig.argv, dig.result)
+    const vip = dig.result.stdout.trim()
+    this.#verdict(created.code === 0 && /^10\.0\.1\.\d+$/.test(vip), `web is ${vip}`)
+
+    await this.#untilServed(['b1', 'b2'])
+    const before = await this.#curl()
+    if (before === null) return
+    const inTurn = before.every((name, index) => name === before[index % 2])
+    this.#verdict(inTurn && new Set(before).size === 2, 'strictly in turn')
+    const lb = ['weft', 'lb', 'ls']
+    this.#show(this.#host(3), lb, await this.#run(this.#host(3), lb))
+
+    const { State } = await clientOf(this.#host(2), COMMAND_MS).inspectSandbox('b2')
+    const kill = ['kill', '-9', String(State.Pid)]
+    this.#show(this.#host(2), kill, await this.#run(this.#host(2), kill))
+    await this.#untilServed(['b1'])
+    const after = await this.#curl()
+    const gone = after?.every((name) => name === 'b1') ?? false
+    this.#verdict(gone, 'b2 was killed: it gets nothing any more, and nobody waits for it')
+  }
+
+  /** What four requests from c3 are answered; null: curl is not there. */
+  async #curl(): Promise<string[] | null> {
+    const loop = 'for i in 1 2 3 4; do curl -s -m 5 http://web || echo failed; done'
+    const { host, argv, result } = await this.#keep(3, ['sh', '-c', loop])
+    if (this.#missing(result.stderr.includes('not found') ? NO_CURL : result, 'curl')) return null
+    this.#show(host, argv, result)
+    return result.stdout.trim().split('\n')
+  }
+
+  /** Until these are behind web, by h3's data plane, and each of them listens. */
+  async #untilServed(names: readonly string[]): Promise<void> {
+    const client = clientOf(this.#host(3), COMMAND_MS)
+    const probe = `for n in ${names.join(' ')}; do curl -s -m 1 http://$n || exit 1; done`
+    for (const end = Date.now() + SERVED_MS; Date.now() < end; ) {
+      await sleep(POLL_MS)
+      const row = (await client.lb()).find(({ service }) => service === 'web')
+      const there = row?.backends.map(({ endpoint }) => endpoint).toSorted() ?? []
+      if (there.join() !== names.join()) continue
+      if ((await this.#keep(3, ['sh', '-c', probe])).result.code === 0) return
+    }
   }
 
   async #mtu(): Promise<void> {
@@ -320,6 +380,13 @@ interface Told {
   readonly host: LabHost
   readonly argv: readonly string[]
   readonly result: RunResult
+}
+
+/** A web server that says its name: in double quotes, so that a shell takes it in single ones. */
+function webServer(name: string): string {
+  const answer = `"do_GET": lambda s: (s.send_response(200), s.end_headers(), s.wfile.write(b"${name}\\n"))`
+  const handler = `type("H", (BaseHTTPRequestHandler,), {${answer}})`
+  return `from http.server import *; HTTPServer(("", 80), ${handler}).serve_forever()`
 }
 
 function inSandbox(number: number, argv: readonly string[]): string[] {
