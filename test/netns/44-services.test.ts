@@ -8,35 +8,11 @@ import type { Test } from 'tap'
 import type { ServiceInspect } from '../../src/api/service-types.ts'
 import { eventually, run, type Result } from '../fixtures/commands.ts'
 import { inLab, type Lab, type Sandbox } from '../fixtures/lab.ts'
+import { webServer } from '../fixtures/web.ts'
 
 const HOSTS = ['h1', 'h2', 'h3'] as const
 const PATIENCE_MS = 10_000
 const VIP = '10.0.0.2'
-
-/** Answers with its name and the client's address; `/hold` echoes lines until the client ends. */
-const server = (name: string): string[] => [
-  'python3',
-  '-c',
-  `
-import socketserver
-class Handler(socketserver.StreamRequestHandler):
-    def handle(self):
-        first = self.rfile.readline()
-        if first.startswith(b'GET'):
-            while self.rfile.readline().strip(): pass
-            body = ('${name} ' + self.client_address[0] + '\\n').encode()
-            self.wfile.write(b'HTTP/1.0 200 OK\\r\\nContent-Length: %d\\r\\n\\r\\n' % len(body) + body)
-            return
-        while first:
-            self.wfile.write(b'${name} ' + first)
-            first = self.rfile.readline()
-class Server(socketserver.ThreadingTCPServer):
-    allow_reuse_address = True
-    request_queue_size = 256
-    daemon_threads = True
-Server(('', 80), Handler).serve_forever()
-`,
-]
 
 inLab('services', 3, async (t, lab) => {
   await lab.weftOk('h1', 'network', 'create', '--subnet', '10.0.0.0/24', 'blue')
@@ -46,7 +22,7 @@ inLab('services', 3, async (t, lab) => {
   const backends: Sandbox[] = []
   for (const [index, host] of (['h1', 'h2'] as const).entries()) {
     const name = `b${index + 1}`
-    backends.push(await lab.sandbox(host, 'blue', name, server(name), ['--service', 'web']))
+    backends.push(await lab.sandbox(host, 'blue', name, webServer(name), ['--service', 'web']))
   }
   const clients: Sandbox[] = []
   for (const [index, host] of HOSTS.entries())
