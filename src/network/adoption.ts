@@ -1,4 +1,7 @@
 // Adoption: a daemon that starts takes over the sandboxes that an earlier one left behind, and ends what nobody owns any more.
+//
+// Their records are there before the first of their ports is open: what waits at that port meets all backends of a service, so that its
+// turn is the one that it would have been.
 
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -16,7 +19,7 @@ import type { SandboxTable } from './sandbox-table.ts'
 
 export interface AdoptionOptions {
   readonly table: SandboxTable
-  readonly endpoints: Pick<Endpoints, 'adopt'>
+  readonly endpoints: Pick<Endpoints, 'adopt' | 'claim' | 'disclaim'>
   readonly resolvers: Pick<SandboxResolvers, 'adopt' | 'end'>
   readonly health: Pick<HealthChecks, 'adopt'>
   readonly log: Logger
@@ -32,7 +35,16 @@ export async function adoptAll(options: AdoptionOptions): Promise<void> {
   const { table, log, runDir, stateDir } = options
   await mkdir(join(runDir, 's'), { recursive: true, mode: 0o700 })
   const specs = await table.readAll()
+  const { endpoints } = options
+  const claimed = specs.filter(({ init }) => init !== null && initAlive(init))
+  for (const { name, endpoints: those } of claimed)
+    for (const spec of those) endpoints.claim(name, spec)
   await Promise.all(specs.map((spec) => adopt(spec, options)))
+  const adopted = new Set(
+    table.list().flatMap((sandbox) => sandbox.endpoints.map(({ spec }) => spec.id)),
+  )
+  for (const { endpoints: those } of claimed)
+    for (const { id } of those) if (!adopted.has(id)) endpoints.disclaim(id)
   for (const init of await listInits(stateDir)) {
     if (table.list().some(({ client, spec }) => client !== null && spec.init?.pid === init.pid))
       continue

@@ -108,6 +108,15 @@ export class Endpoints {
     endpoint.isUp = true
   }
 
+  /** One that an earlier daemon made has its addresses; adopt() or disclaim() follows. */
+  claim(name: string, spec: EndpointSpec): void {
+    this.#claims.put(name, spec)
+  }
+
+  disclaim(id: string): void {
+    this.#options.netdb.remove('endpoint', id)
+  }
+
   /** Takes over an interface that an earlier daemon made: it is up and has its addresses. */
   async adopt(name: string, spec: EndpointSpec, client: InitClient): Promise<OpenEndpoint> {
     const endpoint = await this.open(name, spec, client)

@@ -7,6 +7,8 @@
 // Runs alone: 200 requests a second are timed.
 
 import { spawnSync } from 'node:child_process'
+import { readFileSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
 import type { LbRow } from '../../src/api/lb-types.ts'
@@ -151,6 +153,8 @@ async function growAndShrink(t: Test, { lab, clients, vip }: World): Promise<voi
 async function goesOn(t: Test, { lab, clients, vip }: World): Promise<void> {
   await attach(lab, A4, A5)
   await allHave(lab, 'healthy', ['b1', 'a4', 'a5'])
+  // What h3 has heard of just now the next daemon knows when it has been written down.
+  await eventually(() => written(lab, 'h3').includes('"a4"'), PATIENCE_MS)
   const client = clients[2]!
   const asks = async (count: number): Promise<string[]> => {
     const loop = `for i in $(seq ${count}); do curl -s -m 5 http://${vip}/ || echo -; done`
@@ -192,6 +196,13 @@ for text in sys.stdin:
   await detach(lab, A4, A5)
   await eventually(async () => (await ready(lab)) === HOSTS.length, PATIENCE_MS)
   await allHave(lab, 'healthy', ['b1'])
+}
+
+/** The records that a daemon keeps on disk. */
+function written(lab: Lab, host: string): string {
+  const { stateDir } = lab.directories(host)
+  const names = readdirSync(stateDir, { withFileTypes: true }).filter((entry) => entry.isFile())
+  return names.map(({ name }) => readFileSync(join(stateDir, name), 'latin1')).join('')
 }
 
 async function ready(lab: Lab): Promise<number> {
