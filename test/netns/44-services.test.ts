@@ -196,7 +196,26 @@ async function ends(t: Test, lab: Lab, client: Sandbox): Promise<void> {
   await lab.weftOk('h1', 'rm', '-f', 'b1')
   const answers = await requests(client, 20)
   t.equal(countOf(answers, 'b2'), 20, 'its end was told before it ended')
+  // Nothing is under way on it: it is told all the same.
+  const reader = client.start([
+    'python3',
+    '-uc',
+    `
+import socket
+s = socket.create_connection(('${VIP}', 80), 5); s.settimeout(20)
+s.sendall(b'line\\n'); print(s.recv(99))
+try: print('then', s.recv(99))
+except ConnectionResetError: print('reset')
+`,
+  ])
+  await reader.until(/b'b2 line/)
+  const since = performance.now()
   await lab.weftOk('h2', 'service', 'rm', 'web')
+  await reader.until(/^reset$/m)
+  const endedMs = performance.now() - since
+  t.ok(endedMs < 5_000, `a connection through the VIP ended after ${endedMs.toFixed(0)} ms`)
+  const events = await lab.weftOk('h1', 'events')
+  t.match(events, /service-removed +service web \(\w{12}\) was removed/)
   t.equal((await inside(client, 'dig', '+short', 'web')).stdout.trim().split('\n').length, 1)
   t.not((await inside(client, 'dig', '+short', 'web')).stdout.trim(), VIP, 'backends, as before')
   const curl = await inside(client, 'curl', '-s', '-m', '5', `http://${VIP}/`)
