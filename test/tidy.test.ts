@@ -99,8 +99,9 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   ],
   // Builds hosts around daemons: knows where a daemon keeps its files and how to ask it.
   lab: ['api', 'daemon', 'facts', 'linux', 'net'],
-  // Builds two labs and measures between their sandboxes; how a lab is made and ended is lab's knowledge.
-  bench: ['lab', 'linux'],
+  // Builds labs and measures between their sandboxes, or between those of a cluster that is there, by its API;
+  // how a lab is made and ended is lab's knowledge.
+  bench: ['api', 'lab', 'linux', 'sandbox'],
   // argv → verb → text: it may call all verbs, and nothing calls it.
   cli: ['api', 'bench', 'daemon', 'facts', 'lab', 'linux', 'net', 'sandbox'],
 }

@@ -1,8 +1,9 @@
-// The clock of weft-flood: one for all processes of a machine, whatever network namespace they are
-// in.
+// The clocks of weft-flood: the time is one for all processes of a machine, whatever network
+// namespace they are in; CPU time is our own.
 #ifndef WEFT_BENCH_CLOCK_H_
 #define WEFT_BENCH_CLOCK_H_
 
+#include <sys/resource.h>
 #include <time.h>
 
 #include <cstdint>
@@ -16,6 +17,16 @@ inline uint64_t NowNs() {
   timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return static_cast<uint64_t>(now.tv_sec) * kNsPerSecond + static_cast<uint64_t>(now.tv_nsec);
+}
+
+// That this process has had, with what the kernel did in its system calls.
+inline double CpuMs() {
+  rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  const auto ms = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_usec) / 1e3;
+  };
+  return ms(usage.ru_utime) + ms(usage.ru_stime);
 }
 
 // Until then, or until a signal comes.

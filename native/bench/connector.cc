@@ -52,7 +52,7 @@ Connector::~Connector() {
 int Connector::Run() {
   epoll_ = epoll_create1(EPOLL_CLOEXEC);
   if (epoll_ < 0) return FailWithErrno("epoll");
-  if (!AwaitListener()) return Fail("nobody listens; start `weft-flood accept` there");
+  if (!AwaitListeners()) return Fail("nobody listens; start `weft-flood accept` there");
   const uint64_t start = NowNs();
   const uint64_t until =
       start + static_cast<uint64_t>(options_.seconds * static_cast<double>(kNsPerSecond));
@@ -71,16 +71,19 @@ int Connector::Run() {
   return done_ == 0 ? Fail("no connection was made") : kDone;
 }
 
-// One connection more than is counted: the listener there, the neighbours known.
-bool Connector::AwaitListener() {
+// Connections more than are counted: the listeners there, the neighbours known.
+bool Connector::AwaitListeners() {
   const uint64_t until = NowNs() + options_.wait_ms * kNsPerMs;
+  uint32_t in_a_row = 0;
   while (NowNs() < until && stop_asked == 0) {
     const int fd = BeginConnection(options_.to);
     if (fd < 0) return false;
     pollfd waiting{fd, POLLOUT, 0};
     const bool ready = poll(&waiting, 1, 1000) == 1 && ErrorOf(fd) == 0;
     close(fd);
-    if (ready) return true;
+    in_a_row = ready ? in_a_row + 1 : 0;
+    if (in_a_row == options_.listeners) return true;
+    if (ready) continue;
     SleepUntilNs(NowNs() + kTickMs * kNsPerMs);
   }
   return false;

@@ -15,7 +15,8 @@ struct ConnectOptions {
   Address to;
   double seconds = 1;
   uint32_t concurrency = 16;
-  uint64_t wait_ms = 5000;  // until the other end listens
+  uint32_t listeners = 1;   // of a VIP that takes them in turn
+  uint64_t wait_ms = 5000;  // until all of them listen
 };
 
 class Connector {
@@ -34,7 +35,7 @@ class Connector {
     uint64_t began_ns = 0;
   };
 
-  bool AwaitListener();
+  bool AwaitListeners();
   void Begin(uint32_t slot, uint64_t now_ns);
   void Proceed(uint32_t slot, uint32_t events, uint64_t now_ns);
   void End(uint32_t slot, bool failed);

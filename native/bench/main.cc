@@ -24,7 +24,8 @@ constexpr char kUsageText[] =
     "                  [--rate PPS|max] [--flows F] [--burst B] [--wait-ms T] [--progress]\n"
     "       weft-flood sink --port P [--idle-ms T] [--wait-ms T] [--most-ms T] [--expect-flows F]\n"
     "                  [--progress]\n"
-    "       weft-flood connect --to IP --port P --seconds S [--concurrency C] [--wait-ms T]\n"
+    "       weft-flood connect --to IP --port P --seconds S [--concurrency C] [--listeners N]\n"
+    "                  [--wait-ms T]\n"
     "       weft-flood accept --port P [--idle-ms T] [--wait-ms T] [--most-ms T]\n";
 
 constexpr double kMostSeconds = 86'400;
@@ -93,6 +94,8 @@ int RunConnect(char* const* argv) {
   options.seconds = arguments.Number("--seconds", 0.001, kMostSeconds, 0);
   options.concurrency =
       static_cast<uint32_t>(arguments.Whole("--concurrency", 1, 4096, options.concurrency));
+  options.listeners =
+      static_cast<uint32_t>(arguments.Whole("--listeners", 1, 4096, options.listeners));
   options.wait_ms = arguments.Whole("--wait-ms", 1, kMostMs, options.wait_ms);
   if (!arguments.Understood() || !destined || options.seconds == 0) return Usage();
   return Connector(options).Run();

@@ -183,6 +183,7 @@ void Sender::PrintReport() const {
   report.Add("skipped", skipped_);
   report.Add("refused", refused_);
   report.AddNumber("elapsedMs", elapsed / 1e6);
+  report.AddNumber("cpuMs", CpuMs());
   report.AddNumber("pps", elapsed > 0 ? static_cast<double>(sent_) * 1e9 / elapsed : 0);
   report.Print();
 }

@@ -156,6 +156,7 @@ void Sink::PrintReport() const {
   report.Add("firstNs", first_ns_);
   report.Add("lastNs", last_ns_);
   report.AddNumber("elapsedMs", elapsed / 1e6);
+  report.AddNumber("cpuMs", CpuMs());
   report.AddNumber("pps", elapsed > 0 ? static_cast<double>(received) * 1e9 / elapsed : 0);
   report.AddLatency("latencyUs", latency_);
   report.Print();

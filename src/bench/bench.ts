@@ -1,155 +1,162 @@
-// The benchmark: two labs on one underlay, measured in turns, and taken away whatever happens.
+// The benchmark: a lab for each side on underlays of one shape, measured in turns, and taken away whatever happens.
 //
-// The two sides take turns measurement by measurement, and every other round begins with the other
-// side: what else the machine does meanwhile meets both.
+// The sides take turns measurement by measurement, and each round begins with another side: what else
+// the machine does meanwhile meets all of them.
 
 import type { LabContext } from '../lab/events.ts'
 import { down } from '../lab/lab.ts'
 import { readLab } from '../lab/state.ts'
 import { VERSION } from '../version.ts'
 import type { Contestant } from './contestant.ts'
-import { claimKernelLab, closeKernelLab, makeKernelLab } from './kernel-lab.ts'
+import { makeKernelLab } from './kernel-lab.ts'
 import { describeMachine } from './machine.ts'
-import { CONGESTION, type Effort, MAX_LOSS, MEASUREMENTS, type MeasureContext } from './measure.ts'
+import {
+  type Effort,
+  FULL,
+  LAB_STEPS,
+  type MeasureContext,
+  memoryOf,
+  QUICK,
+  type Step,
+} from './measure.ts'
+import { methodOf } from './method.ts'
+import type { Group } from './metrics.ts'
+import { claimPlainLab, closePlainLab } from './plain-lab.ts'
 import { weftFlood } from './programs.ts'
 import {
   addIntegrity,
   type BenchResult,
   type Integrity,
+  lowestOf,
   NO_DATAGRAMS,
   rowsOf,
   type Sample,
   type Side,
+  type Underlay,
+  type UnderlayResult,
 } from './result.ts'
 import { summarize } from './statistics.ts'
-import type { Underlay } from './underlay.ts'
+import { rotated } from './turns.ts'
 import { makeWeftLab } from './weft-lab.ts'
 
 export interface BenchOptions {
-  /** Of the labs: `<name>w` and `<name>k`. */
+  /** Of the labs: that with a letter behind it. */
   readonly name: string
   readonly rounds: number
   readonly quick: boolean
-  readonly underlay: Underlay
+  readonly underlays: readonly Underlay[]
+  readonly groups: readonly Group[]
 }
 
-const FULL: Effort = {
-  tcpSeconds: 3,
-  idleSeconds: 1,
-  trialSeconds: 1,
-  maxTrials: 8,
-  pings: 5000,
-  connectSeconds: 2,
-}
-
-const QUICK: Effort = {
-  tcpSeconds: 1,
-  idleSeconds: 0.3,
-  trialSeconds: 0.4,
-  maxTrials: 5,
-  pings: 1000,
-  connectSeconds: 1,
-}
+const SIDES: readonly Side[] = ['weft', 'kernel']
 
 export async function bench(options: BenchOptions, context: LabContext): Promise<BenchResult> {
   weftFlood()
+  const { rounds, quick, groups } = options
   const startedAt = new Date()
   const machine = await describeMachine()
+  const underlays: UnderlayResult[] = []
+  for (const underlay of options.underlays) {
+    underlays.push(await benchOn(underlay, options, context))
+  }
+  return {
+    version: VERSION,
+    startedAt: startedAt.toISOString(),
+    seconds: (Date.now() - startedAt.getTime()) / 1000,
+    machine,
+    rounds,
+    quick,
+    sides: SIDES,
+    underlays,
+    method: methodOf(quick ? QUICK : FULL, groups),
+    missing: [],
+  }
+}
+
+async function benchOn(
+  underlay: Underlay,
+  options: BenchOptions,
+  context: LabContext,
+): Promise<UnderlayResult> {
+  // Who has it, has all others: it is claimed first and let go last.
   const kernelName = `${options.name}k`
   const weftName = `${options.name}w`
-  context.report({ kind: 'heading', text: 'Two labs of two hosts, on underlays of one shape' })
-  if (await claimKernelLab(kernelName)) {
+  const shape = underlay === 'wire' ? 'that cut every packet, as a wire does' : 'with all offloads'
+  context.report({
+    kind: 'heading',
+    text: `A lab of two hosts for each side, on underlays ${shape}`,
+  })
+  if (await claimPlainLab(kernelName)) {
     context.report({ kind: 'note', text: 'cleaned up after an earlier benchmark' })
     if (readLab(weftName) !== null) await down(weftName)
   }
   const contestants: Contestant[] = []
   try {
-    contestants.push(await makeWeftLab(weftName, options.underlay, context))
+    contestants.push(await makeWeftLab(weftName, underlay, context))
     context.report({ kind: 'note', text: 'and the same with kernel VXLAN and bridges' })
-    contestants.push(await makeKernelLab(kernelName, options.underlay, context.signal))
+    contestants.push(await makeKernelLab(kernelName, underlay, context.signal))
     const session = new Session(options, context)
     await session.run(contestants)
     return {
-      version: VERSION,
-      startedAt: startedAt.toISOString(),
-      seconds: (Date.now() - startedAt.getTime()) / 1000,
-      machine,
-      rounds: options.rounds,
-      quick: options.quick,
-      underlay: options.underlay,
-      method: methodOf(session.effort, options.underlay),
+      underlay,
       backgroundBusy: summarize(session.background),
-      rows: rowsOf(session.samples),
+      rows: rowsOf(session.samples, SIDES),
       integrity: session.integrity,
     }
   } finally {
-    // The name goes last: who finds it free finds nothing else either.
-    for (const one of contestants.filter(({ side }) => side === 'weft')) await one.close()
-    await closeKernelLab(kernelName)
+    for (const one of contestants.filter(({ side }) => side !== 'kernel')) await one.close()
+    await closePlainLab(kernelName)
   }
 }
 
 class Session {
-  readonly effort: Effort
   readonly samples: Sample[] = []
   readonly background: number[] = []
-  readonly integrity: Record<Side, Integrity> = { weft: NO_DATAGRAMS, kernel: NO_DATAGRAMS }
+  readonly integrity: Partial<Record<Side, Integrity>> = {}
+  readonly #effort: Effort
   readonly #rounds: number
+  readonly #steps: readonly Step[]
   readonly #context: LabContext
 
-  constructor(options: BenchOptions, context: LabContext) {
-    this.effort = options.quick ? QUICK : FULL
-    this.#rounds = options.rounds
+  constructor({ quick, rounds, groups }: BenchOptions, context: LabContext) {
+    this.#effort = quick ? QUICK : FULL
+    this.#rounds = rounds
+    this.#steps = LAB_STEPS.filter(({ group }) => groups.includes(group))
     this.#context = context
   }
 
   async run(contestants: readonly Contestant[]): Promise<void> {
     for (let round = 1; round <= this.#rounds; round++) {
       this.#context.report({ kind: 'heading', text: `Round ${round} of ${this.#rounds}` })
-      const turn = round % 2 === 1 ? contestants : contestants.toReversed()
-      for (const { title, measure } of MEASUREMENTS) {
+      const turn = rotated(contestants, round - 1)
+      for (const { title, measure } of this.#steps) {
         for (const one of turn) {
           this.#context.signal.throwIfAborted()
-          const context = this.#measureContext(`${title.padEnd(16)} ${one.side.padEnd(7)}`)
+          const context = this.#measureContext(title, one.side, round)
           this.samples.push({ side: one.side, round, figures: await measure(one, context) })
         }
       }
+      for (const one of turn) this.samples.push({ side: one.side, round, figures: memoryOf(one) })
     }
   }
 
-  #measureContext(prefix: string): MeasureContext {
+  #measureContext(title: string, side: Side, round: number): MeasureContext {
     return {
-      effort: this.effort,
+      effort: this.#effort,
       signal: this.#context.signal,
+      oneMachine: true,
       report: (text) => {
+        const prefix = `${title.padEnd(16)} ${side.padEnd(7)}`
         this.#context.report({ kind: 'note', text: `${prefix} ${text}` })
       },
       noteBackground: (share) => {
         this.background.push(share)
       },
-      noteIntegrity: ({ side }, { received, duplicated, reordered, corrupted }) => {
+      noteIntegrity: ({ received, duplicated, reordered, corrupted }) => {
         const one = { received, duplicated, reordered, corrupted }
-        this.integrity[side] = addIntegrity(this.integrity[side], one)
+        this.integrity[side] = addIntegrity(this.integrity[side] ?? NO_DATAGRAMS, one)
       },
+      lowest: (id) => lowestOf(this.samples, round, id),
     }
   }
-}
-
-function methodOf(effort: Effort, underlay: Underlay): string[] {
-  const { tcpSeconds, idleSeconds, trialSeconds, maxTrials, pings, connectSeconds } = effort
-  const offloads =
-    underlay === 'wire'
-      ? 'no segmentation and no checksums by the underlay: each packet is cut and sent alone'
-      : 'all offloads on'
-  return [
-    `weft and kernel VXLAN + bridge, each with two hosts at a router (no bridge between); namespaces and veth of one machine, ${offloads}; MTU 1450`,
-    'the sides take turns measurement by measurement; medians of the rounds',
-    `TCP: iperf3, ${tcpSeconds} s, ${CONGESTION} at both ends, what the receiver got`,
-    `UDP: weft-flood, 4 flows, highest rate with at most ${MAX_LOSS * 100} % lost, what arrived; ` +
-      `at most ${maxTrials} trials of ${trialSeconds} s; 64 B of payload are a frame of 106`,
-    `ping: ${pings} of ping -A, one as soon as the other is answered`,
-    `connections: 16 at a time for ${connectSeconds} s: connect, a byte there and back, close`,
-    `all CPU: busy time of all cores (/proc/stat, without steal) during the TCP transfer, less the share that was busy in the ${idleSeconds} s before, for each byte received: both hosts, both ends, the kernel, and what others began meanwhile; not told when others used more than a fifth`,
-    'own CPU: what the kernel charges to the daemons (/proc/PID/stat) and to both iperf3, for each byte received; with what interrupts did in their time, without ksoftirqd',
-  ]
 }

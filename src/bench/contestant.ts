@@ -1,23 +1,33 @@
 // Who is measured: two sandboxes on two hosts, and what joins them.
 
 import { run } from '../linux/exec.ts'
+import type { Place } from './place.ts'
 import { inNetns } from './programs.ts'
 import type { Side } from './result.ts'
-
-/** A sandbox, whoever made it. */
-export interface Place {
-  /** A path that setns can open. */
-  readonly netns: string
-  readonly ip: string
-}
 
 export interface Contestant {
   readonly side: Side
   readonly from: Place
   readonly to: Place
-  /** Those that move its frames; none where the kernel does. */
+  /** null: it has no VIPs, or nobody made one. */
+  readonly service: ServiceUnderTest | null
+  /** Those that move its frames; none where the kernel does, or where they cannot be looked into. */
   readonly daemons: readonly number[]
+  /** Of both hosts' daemons together; null: they count nothing. */
+  readonly counters: (() => Promise<ReadonlyMap<string, number>>) | null
   close(): Promise<void>
+}
+
+/** Two VIPs, for `from`. */
+export interface ServiceUnderTest {
+  /** Shared out over `backends`, in turn. */
+  readonly vip: string
+  readonly backends: readonly Place[]
+  /** Its only backend is `to`, so that it compares with the way without. */
+  readonly single: string
+  /** Around each measurement: what costs only who uses it. */
+  readonly open: () => Promise<void>
+  readonly close: () => Promise<void>
 }
 
 /** A client that closes thousands of connections a second needs ports. */
@@ -26,7 +36,7 @@ const SANDBOX_SETTINGS: readonly (readonly [name: string, value: string])[] = [
   ['tcp_tw_reuse', '1'],
 ]
 
-/** What both sides' sandboxes have alike. */
+/** What all sides' sandboxes have alike. */
 export async function settleSandbox(netns: string): Promise<void> {
   const lines = SANDBOX_SETTINGS.map(
     ([name, value]) => `echo '${value}' > /proc/sys/net/ipv4/${name}`,

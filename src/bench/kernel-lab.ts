@@ -1,74 +1,39 @@
 // The other side: the same underlay, with what the kernel has instead of weft.
 //
-//      h3 10.0.1.11                                         h4 10.0.1.12     "sandboxes"
-//       │ eth0                                               │ eth0
-//       │ s1                                                 │ s1
-//      br0 ── vx0, VNI 4097                    vx0, 4097 ── br0
-//      h1 172.31.1.11 ──────────── r ────────────── 192.168.1.12 h2
+//      h3 10.0.1.11                                 h4 10.0.1.12   h5 .13   h6 .14     "sandboxes"
+//       │ eth0                                       │ eth0         │        │
+//       │ s3                                         │ s4           │ s5     │ s6
+//      br0 ── vx0, VNI 4097             vx0, 4097 ── br0 ───────────┴────────┘
+//      h1 172.31.1.11 ─────────── r ────────── 192.168.1.12 h2
 //
-// Hosts, router and addresses are those of `weft lab up --hosts 2`. The sandboxes bear the names of
-// two hosts more: then everything that ends a lab ends them too, also `weft lab down` after a crash.
+// VIPs are nftables rules in the client's own namespace (DNAT in its output hook, backends in turn by numgen), where
+// Swarm has its IPVS and where it costs the kernel least: no bridge netfilter, no route through the host. Their
+// table is there only while VIPs are measured: with it comes conntrack, which would cost the direct way, too.
 
-import { WeftError } from '../errors.ts'
-import { requireAbilities } from '../linux/abilities.ts'
-import { run } from '../linux/exec.ts'
-import { clean } from '../lab/clean.ts'
-import { isAlive } from '../lab/processes.ts'
-import { claimLab, existingOf, readLab } from '../lab/state.ts'
+import type { LabHost } from '../lab/topology.ts'
+import type { IpBatch } from '../lab/topology.ts'
+import { CONNECT_PORT } from './connections.ts'
+import type { Contestant, ServiceUnderTest } from './contestant.ts'
 import {
-  addressBatches,
-  creationBatch,
-  type IpBatch,
-  type LabHost,
-  planTopology,
-  ROUTER_SETTINGS,
-  type Topology,
-} from '../lab/topology.ts'
-import { type Contestant, type Place, settleSandbox } from './contestant.ts'
-import { inNetns } from './programs.ts'
-import { ipBatch, makePlainUnderlay, type Underlay } from './underlay.ts'
+  addressBatch,
+  closePlainLab,
+  inside,
+  makePlainHosts,
+  sandboxBatch,
+  settledPlace,
+} from './plain-lab.ts'
+import type { Underlay } from './result.ts'
+import { ipBatch } from './underlay.ts'
 
 const VNI = 4097
 const VXLAN_PORT = 4789
 /** Of the underlay, 1500, without 50 bytes of outer headers. */
-const MTU = 1450
+export const MTU = 1450
 
-const HOSTS = 2
-/** With the two that are sandboxes. */
-const NAMESPACES = 4
-
-/**
- * Takes the name, for as long as this process lives.
- *
- * @returns whether something was left of a run that died
- * @throws WeftError already_running, name_in_use
- */
-export async function claimKernelLab(name: string): Promise<boolean> {
-  requireAbilities()
-  const topology = planTopology(name, NAMESPACES)
-  let leftovers = false
-  if (!claimLab(name, NAMESPACES)) {
-    const record = readLab(name)
-    if (record !== null && isAlive(record.maker)) throw running(name)
-    await clean(record === null ? topology : planTopology(name, record.hosts))
-    leftovers = true
-    if (!claimLab(name, NAMESPACES)) throw running(name)
-  }
-  const [taken] = existingOf(topology)
-  if (taken === undefined) return leftovers
-  throw new WeftError(
-    'name_in_use',
-    `there is a network namespace '${taken}' that is not a lab's; ` +
-      `remove it (ip netns del ${taken}) or choose another --name`,
-  )
-}
-
-function running(name: string): WeftError {
-  return new WeftError(
-    'already_running',
-    `lab '${name}' is in use by another benchmark; give this one another --name`,
-  )
-}
+const [NEAR_IP, FAR_IP, ...BACKEND_IPS] = ['10.0.1.11', '10.0.1.12', '10.0.1.13', '10.0.1.14']
+const VIP = '10.0.1.101'
+const SINGLE_VIP = '10.0.1.102'
+const TABLE = 'weft_bench'
 
 /** Makes it; its name must have been claimed. */
 export async function makeKernelLab(
@@ -76,58 +41,53 @@ export async function makeKernelLab(
   underlay: Underlay,
   signal: AbortSignal,
 ): Promise<Contestant> {
-  const topology = planTopology(name, HOSTS)
-  const [near, far] = topology.hosts
-  const [, , nearBox, farBox] = planTopology(name, NAMESPACES).hosts
-  if (near === undefined || far === undefined) throw new Error('two hosts were planned')
-  if (nearBox === undefined || farBox === undefined) throw new Error('four hosts were planned')
-  await ipBatch(creationBatch(topology))
-  await Promise.all(addressBatches(topology).map(ipBatch))
-  const routing = ROUTER_SETTINGS.map(([path, value]) => `echo ${value} > ${path}`)
-  const { command, args } = inNetns(pathOf(topology.router), ['sh', '-e', '-c', routing.join('; ')])
-  await run(command, args)
-  await makePlainUnderlay(topology, underlay)
+  const { near, far, boxes } = await makePlainHosts(name, underlay)
+  const [nearBox, farBox, ...backendBoxes] = boxes
+  if (nearBox === undefined || farBox === undefined) throw new Error('boxes were planned')
   signal.throwIfAborted()
-  await ipBatch(sandboxBatch(near, nearBox))
-  await ipBatch(sandboxBatch(far, farBox))
-  await ipBatch(overlayBatch(near, far))
-  await ipBatch(overlayBatch(far, near))
-  await ipBatch(addressBatch(nearBox, ADDRESSES[0]))
-  await ipBatch(addressBatch(farBox, ADDRESSES[1]))
+  const overFar: readonly (readonly [LabHost, string])[] = [
+    [farBox, FAR_IP],
+    ...backendBoxes.map((box, index) => [box, BACKEND_IPS[index] ?? ''] as const),
+  ]
+  await ipBatch(sandboxBatch(near, nearBox, cableOf(nearBox)))
+  for (const [box] of overFar) await ipBatch(sandboxBatch(far, box, cableOf(box)))
+  await ipBatch(overlayBatch(near, far, [nearBox]))
+  await ipBatch(
+    overlayBatch(
+      far,
+      near,
+      overFar.map(([box]) => box),
+    ),
+  )
+  for (const [box, ip] of [[nearBox, NEAR_IP] as const, ...overFar]) {
+    await ipBatch(addressBatch(box, ip, MTU))
+  }
+  const [to, ...backends] = await Promise.all(overFar.map(([box, ip]) => settledPlace(box, ip)))
+  if (to === undefined) throw new Error('the far box was made')
+  const service: ServiceUnderTest = {
+    vip: VIP,
+    backends,
+    single: SINGLE_VIP,
+    open: () => inside(nearBox, ['nft', '-f', '-'], vipRules(BACKEND_IPS, FAR_IP)),
+    close: () => inside(nearBox, ['nft', 'delete', 'table', 'ip', TABLE]),
+  }
   return {
     side: 'kernel',
-    from: await settled(nearBox, ADDRESSES[0]),
-    to: await settled(farBox, ADDRESSES[1]),
+    from: await settledPlace(nearBox, NEAR_IP),
+    to,
+    service,
     daemons: [],
-    close: () => closeKernelLab(name),
+    counters: null,
+    close: () => closePlainLab(name),
   }
 }
 
-/** Removes it, made or half made. */
-export function closeKernelLab(name: string): Promise<void> {
-  return clean(planTopology(name, NAMESPACES))
+function cableOf(box: LabHost): string {
+  return box.name.replace('h', 's')
 }
 
-const ADDRESSES = ['10.0.1.11', '10.0.1.12'] as const
-
-async function settled(box: LabHost, ip: string): Promise<Place> {
-  const netns = pathOf(box)
-  await settleSandbox(netns)
-  return { netns, ip }
-}
-
-function pathOf(node: { readonly netns: string } | Topology['router']): string {
-  return `/run/netns/${node.netns}`
-}
-
-/** A sandbox and its cable. */
-export function sandboxBatch(host: LabHost, box: LabHost): IpBatch {
-  const cable = `link add name s1 netns ${host.netns} type veth peer name eth0 netns ${box.netns}`
-  return { netns: null, lines: [`netns add ${box.netns}`, cable] }
-}
-
-/** The bridge of a host, and its way to the other one. */
-export function overlayBatch(host: LabHost, other: LabHost): IpBatch {
+/** The bridge of a host with its sandboxes, and its way to the other host. */
+export function overlayBatch(host: LabHost, other: LabHost, boxes: readonly LabHost[]): IpBatch {
   const way = `local ${host.address} remote ${other.address} dstport ${VXLAN_PORT}`
   return {
     netns: host.netns,
@@ -135,20 +95,21 @@ export function overlayBatch(host: LabHost, other: LabHost): IpBatch {
       `link add name br0 mtu ${MTU} type bridge`,
       `link add name vx0 mtu ${MTU} type vxlan id ${VNI} ${way}`,
       'link set vx0 master br0 up',
-      `link set s1 mtu ${MTU} master br0 up`,
+      ...boxes.map((box) => `link set ${cableOf(box)} mtu ${MTU} master br0 up`),
       'link set br0 up',
     ],
   }
 }
 
-function addressBatch(box: LabHost, ip: string): IpBatch {
-  return {
-    netns: box.netns,
-    lines: [
-      'link set lo up',
-      `link set eth0 mtu ${MTU}`,
-      `addr add ${ip}/24 dev eth0`,
-      'link set eth0 up',
-    ],
+/** One VIP for some backends in turn, one for a single backend. */
+export function vipRules(backends: readonly string[], single: string): string {
+  const turns = backends.map((ip, index) => `${index} : ${ip}`).join(', ')
+  return `table ip ${TABLE} {
+  chain output {
+    type nat hook output priority -100; policy accept;
+    ip daddr ${VIP} tcp dport ${CONNECT_PORT} dnat to numgen inc mod ${backends.length} map { ${turns} }
+    ip daddr ${SINGLE_VIP} dnat to ${single}
   }
+}
+`
 }

@@ -67,6 +67,8 @@ export interface SendReport {
   readonly refused: number
   readonly elapsedMs: number
   readonly pps: number
+  /** CPU time of the process. */
+  readonly cpuMs: number
 }
 
 /** Of `weft-flood sink`. */
@@ -84,6 +86,7 @@ export interface SinkReport {
   readonly socketDrops: number
   readonly elapsedMs: number
   readonly pps: number
+  readonly cpuMs: number
   readonly latencyUs: Latency
 }
 
@@ -132,23 +135,24 @@ export function parseProcessSeconds(stat: string): number {
   return (Number(fields[14 - 3]) + Number(fields[15 - 3])) / TICKS_PER_SECOND
 }
 
+/** A /proc/PID/status: what of its memory is in RAM; 0 for a process that has ended. */
+export function parseResidentBytes(status: string): number {
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024
+}
+
 /** When others use more than this, what is ours cannot be told from it. */
 const MOST_BACKGROUND = 0.2
 
 /**
- * CPU time for each byte: what was busy during a transfer, less what would have been busy anyway.
+ * CPU time for each byte or packet: what was busy during a transfer, less what would have been busy anyway.
  *
  * @param idleBusy the share that was busy when nothing was transferred
+ * @param count bytes or packets
  * @returns NaN when it cannot be told: that share is too large, or nothing is left
  */
-export function cpuNsPerByte(
-  before: CpuTime,
-  after: CpuTime,
-  idleBusy: number,
-  bytes: number,
-): number {
+export function cpuNsPer(before: CpuTime, after: CpuTime, idleBusy: number, count: number): number {
   const total = after.total - before.total
   const ticks = after.busy - before.busy - idleBusy * total
-  if (bytes === 0 || idleBusy > MOST_BACKGROUND) return NaN
-  return ticks <= 0 ? NaN : (ticks / TICKS_PER_SECOND) * (1e9 / bytes)
+  if (count === 0 || !(idleBusy <= MOST_BACKGROUND)) return NaN
+  return ticks <= 0 ? NaN : (ticks / TICKS_PER_SECOND) * (1e9 / count)
 }

@@ -15,7 +15,7 @@ export interface Trial {
 }
 
 export interface SearchLimits {
-  /** Of what was sent: 0.005. */
+  /** Of what was sent: 0.005; 0 for none at all. */
   readonly maxLoss: number
   readonly maxTrials: number
 }
@@ -48,9 +48,19 @@ export function nextRate(
   return high * STEP_DOWN
 }
 
-/** What arrived in the best trial that passed; 0 when none did. */
+/** What arrived a second in the best trial that passed; 0 when none did. */
 export function bestRate(trials: readonly Trial[], limits: SearchLimits): number {
-  return Math.max(0, ...trials.filter((trial) => passes(trial, limits)).map(receivedRate))
+  const best = bestTrial(trials, limits)
+  return best === undefined ? 0 : Math.max(0, receivedRate(best))
+}
+
+/** The one of those that passed in which most arrived; undefined when none did. */
+export function bestTrial<T extends Trial>(
+  trials: readonly T[],
+  limits: SearchLimits,
+): T | undefined {
+  const passed = trials.filter((trial) => passes(trial, limits))
+  return passed.toSorted((a, b) => receivedRate(b) - receivedRate(a))[0]
 }
 
 function passes(trial: Trial, limits: SearchLimits): boolean {

@@ -2,25 +2,38 @@
 
 import { type Figures, METRICS, type Metric, type MetricId } from './metrics.ts'
 import { ratio, type Summary, summarize } from './statistics.ts'
-import type { Underlay } from './underlay.ts'
 
-export type Side = 'weft' | 'kernel'
+/** Who is measured. Ratios are those to the kernel. */
+export const SIDES = ['weft', 'kernel'] as const
+export type Side = (typeof SIDES)[number]
 
-export const SIDES: readonly Side[] = ['weft', 'kernel']
+export const UNDERLAYS = ['superframes', 'wire'] as const
+export type Underlay = (typeof UNDERLAYS)[number]
 
-/** One measurement's figures, and of whom. */
-export interface Sample {
-  readonly side: Side
+export const UNDERLAY_TITLES: Readonly<Record<Underlay, string>> = {
+  superframes: 'An underlay with all offloads',
+  wire: 'An underlay like a wire',
+}
+
+/** One measurement's figures, and of whom: of a side, or of one of two directions. */
+export interface Sample<Name extends string = Side> {
+  readonly side: Name
   readonly round: number
   readonly figures: Figures
 }
 
-export interface Row {
+export interface Cell<Name extends string = Side> {
+  readonly side: Name
+  /** null: it was not measured. */
+  readonly summary: Summary | null
+  /** Of the medians, this side / kernel; null for the kernel itself, or when one of both is missing. */
+  readonly toKernel: number | null
+}
+
+export interface Row<Name extends string = Side> {
   readonly metric: Metric
-  readonly weft: Summary | null
-  readonly kernel: Summary | null
-  /** Of the medians, weft / kernel. */
-  readonly ratio: number | null
+  /** In the order of the sides. */
+  readonly cells: readonly Cell<Name>[]
 }
 
 /** Of all UDP trials together: what must be zero whatever the load. */
@@ -43,6 +56,15 @@ export interface Machine {
   readonly loadAverage: readonly number[]
 }
 
+/** All rounds on one underlay. */
+export interface UnderlayResult {
+  readonly underlay: Underlay
+  /** Share of the machine's CPU time that others used, before each measurement that tells CPU time. */
+  readonly backgroundBusy: Summary | null
+  readonly rows: readonly Row[]
+  readonly integrity: Readonly<Partial<Record<Side, Integrity>>>
+}
+
 export interface BenchResult {
   readonly version: string
   readonly startedAt: string
@@ -50,28 +72,55 @@ export interface BenchResult {
   readonly machine: Machine
   readonly rounds: number
   readonly quick: boolean
-  readonly underlay: Underlay
+  readonly sides: readonly Side[]
+  readonly underlays: readonly UnderlayResult[]
   readonly method: readonly string[]
-  /** Share of the machine's CPU time that others used, before each TCP transfer. */
-  readonly backgroundBusy: Summary | null
-  readonly rows: readonly Row[]
-  readonly integrity: Readonly<Record<Side, Integrity>>
+  /** What was not measured, and why. */
+  readonly missing: readonly string[]
 }
 
-export function rowsOf(samples: readonly Sample[]): Row[] {
+/** Only what was measured of at least one. */
+export function rowsOf<Name extends string>(
+  samples: readonly Sample<Name>[],
+  sides: readonly Name[],
+): Row<Name>[] {
   return METRICS.map((metric) => {
-    const [weft = null, kernel = null] = SIDES.map((side) =>
-      summarize(valuesOf(samples, side, metric.id)),
+    const summaries = sides.map(
+      (side) => [side, summarize(valuesOf(samples, side, metric.id))] as const,
     )
-    return { metric, weft, kernel, ratio: ratio(weft, kernel) }
-  })
+    const kernel = summaries.find(([side]) => side === 'kernel')?.[1] ?? null
+    return {
+      metric,
+      cells: summaries.map(([side, summary]) => ({
+        side,
+        summary,
+        toKernel: side === 'kernel' ? null : ratio(summary, kernel),
+      })),
+    }
+  }).filter(({ cells }) => cells.some(({ summary }) => summary !== null))
 }
 
-function valuesOf(samples: readonly Sample[], side: Side, id: MetricId): number[] {
+function valuesOf<Name extends string>(
+  samples: readonly Sample<Name>[],
+  side: Name,
+  id: MetricId,
+): number[] {
   return samples
     .filter((sample) => sample.side === side)
     .flatMap((sample) => sample.figures[id] ?? [])
     .filter((value) => Number.isFinite(value))
+}
+
+/** The lowest figure of a round; null: nobody's was measured. */
+export function lowestOf<Name extends string>(
+  samples: readonly Sample<Name>[],
+  round: number,
+  id: MetricId,
+): number | null {
+  const values = samples
+    .filter((sample) => sample.round === round)
+    .flatMap((sample) => sample.figures[id] ?? [])
+  return values.length === 0 ? null : Math.min(...values)
 }
 
 export function addIntegrity(sum: Integrity, one: Integrity): Integrity {
@@ -88,23 +137,34 @@ export interface Table {
   readonly rows: readonly (readonly string[])[]
 }
 
-/** Medians with their ratio, and in brackets what they lie between. */
-export function resultTable(rows: readonly Row[]): Table {
+/** Medians with what they lie between in brackets, then the ratios. */
+export function resultTable<Name extends string>(
+  rows: readonly Row<Name>[],
+  sides: readonly Name[],
+): Table {
+  const compared = sides.includes('kernel' as Name) ? sides.filter((side) => side !== 'kernel') : []
+  const upper = (text: string): string => text.toUpperCase()
   return {
-    header: ['METRIC', 'UNIT', 'WEFT', '[MIN, MAX]', 'KERNEL', '[MIN, MAX]', 'WEFT/KERNEL'],
-    rows: rows.map(({ metric, weft, kernel, ratio: value }) => [
-      metric.title,
-      metric.unit,
-      ...cells(weft, metric.digits),
-      ...cells(kernel, metric.digits),
-      value === null
-        ? '-'
-        : `${value.toFixed(2)}${metric.better === 'less' ? ' (less is better)' : ''}`,
+    header: [
+      ...['METRIC', 'UNIT', ...sides.flatMap((side) => [upper(side), '[MIN, MAX]'])],
+      ...compared.map((side) => upper(`${side}/kernel`)),
+    ],
+    rows: rows.map(({ metric, cells }) => [
+      ...[metric.title, metric.unit],
+      ...cells.flatMap(({ summary }) => columns(summary, metric.digits)),
+      ...compared.map((side) =>
+        ratioText(metric, cells.find((cell) => cell.side === side)?.toKernel ?? null),
+      ),
     ]),
   }
 }
 
-function cells(summary: Summary | null, digits: number): [string, string] {
+function ratioText(metric: Metric, value: number | null): string {
+  if (value === null) return '-'
+  return `${value.toFixed(2)}${metric.better === 'less' ? ' (less is better)' : ''}`
+}
+
+function columns(summary: Summary | null, digits: number): [string, string] {
   if (summary === null) return ['-', '']
   const [median, min, max] = [summary.median, summary.min, summary.max].map((value) =>
     value.toFixed(digits),
@@ -117,25 +177,27 @@ const BUSY = 0.2
 
 /** The machine and the circumstances, a line each. */
 export function circumstances(result: BenchResult): string[] {
-  const { machine, backgroundBusy: busy } = result
-  const percent = (share: number) => `${(share * 100).toFixed(0)} %`
+  const { machine } = result
   return [
     `${result.startedAt.slice(0, 16).replace('T', ' ')} UTC, weft ${result.version}, ` +
-      `${result.rounds} ${result.rounds === 1 ? 'round' : 'rounds'}, ${result.seconds.toFixed(0)} s` +
-      (result.underlay === 'wire' ? ', an underlay like a wire' : ''),
+      `${result.rounds} ${result.rounds === 1 ? 'round' : 'rounds'}, ${result.seconds.toFixed(0)} s`,
     `${machine.cpus} CPUs (${machine.model}), ${machine.memoryGiB.toFixed(0)} GiB, ` +
       `Linux ${machine.kernel}, Node ${machine.node}, ${machine.iperf3}`,
-    `load average ${machine.loadAverage.map((value) => value.toFixed(1)).join(' ')}; ` +
-      (busy === null
-        ? 'background not measured'
-        : `others used ${percent(busy.median)} of the CPUs (${percent(busy.min)} to ${percent(busy.max)})`),
-    ...((busy?.median ?? 0) > BUSY
-      ? ['a busy machine: believe the ratios more than the values']
-      : []),
+    `load average at the start ${machine.loadAverage.map((value) => value.toFixed(1)).join(' ')}`,
   ]
 }
 
-export function integrityLine(side: Side, integrity: Integrity): string {
+/** What others did meanwhile. */
+export function backgroundLine(busy: Summary | null): string {
+  if (busy === null) return 'how much of the CPUs others used was not measured'
+  const percent = (share: number) => `${(share * 100).toFixed(0)} %`
+  return (
+    `others used ${percent(busy.median)} of the CPUs (${percent(busy.min)} to ${percent(busy.max)})` +
+    (busy.median > BUSY ? ': a busy machine, believe the ratios more than the values' : '')
+  )
+}
+
+export function integrityLine(side: string, integrity: Integrity): string {
   const { received, duplicated, reordered, corrupted } = integrity
   return (
     `${side}: of ${received} datagrams received ${duplicated} came twice, ` +

@@ -27,6 +27,12 @@ export function percentile(values: readonly number[], share: number): number {
   return sorted[rank - 1] ?? NaN
 }
 
+/** The same, of so many values that at least one lies beyond it; else NaN: p99.9 of 200 is their largest. */
+export function tailPercentile(values: readonly number[], share: number): number {
+  const enough = values.length * (1 - share) >= 1 - 1e-9
+  return enough ? percentile(values, share) : NaN
+}
+
 /** null when it would say nothing. */
 export function ratio(of: Summary | null, to: Summary | null): number | null {
   if (of === null || to === null || to.median === 0) return null

@@ -1,4 +1,4 @@
-// The underlay of both sides: a router between two hosts, and nothing else.
+// The underlay of all sides: a router between two hosts, and nothing else.
 //
 // A lab's router has bridges, for more hosts than two. A bridge that routes cuts a kernel VXLAN
 // device's superframes into packets (it claims no offload for encapsulated ones), and has netfilter look at each
@@ -11,6 +11,7 @@ import { WeftError } from '../errors.ts'
 import { oneLine, run } from '../linux/exec.ts'
 import { type IpBatch, type Topology } from '../lab/topology.ts'
 import { inNetns } from './programs.ts'
+import type { Underlay } from './result.ts'
 
 /** What makes it of a lab of two hosts; pure. */
 export function plainUnderlayBatches(topology: Topology): IpBatch[] {
@@ -28,8 +29,6 @@ export function plainUnderlayBatches(topology: Topology): IpBatch[] {
     ...hosts.map((host) => ({ netns: host.netns, lines: ['neigh flush dev eth0'] })),
   ]
 }
-
-export type Underlay = 'superframes' | 'wire'
 
 const WIRE_FEATURES = [
   ...['tx', 'off', 'tso', 'off', 'tx-udp-segmentation', 'off'],

@@ -3,15 +3,18 @@
 import t from 'tap'
 import {
   busyShare,
-  cpuNsPerByte,
+  cpuNsPer,
   parseCpuTime,
   parseIperfJson,
   parsePingTimes,
   parseProcessSeconds,
+  parseResidentBytes,
 } from '../../src/bench/outputs.ts'
-import { bestRate, lossOf, nextRate, type Trial } from '../../src/bench/rate-search.ts'
-import { resultTable, rowsOf } from '../../src/bench/result.ts'
-import { percentile, ratio, summarize } from '../../src/bench/statistics.ts'
+import { bestRate, bestTrial, lossOf, nextRate, type Trial } from '../../src/bench/rate-search.ts'
+import { lowestOf, resultTable, rowsOf, type Side } from '../../src/bench/result.ts'
+import { percentile, ratio, summarize, tailPercentile } from '../../src/bench/statistics.ts'
+import { overlayBatch, vipRules } from '../../src/bench/kernel-lab.ts'
+import { rotated } from '../../src/bench/turns.ts'
 import { plainUnderlayBatches } from '../../src/bench/underlay.ts'
 import { planTopology } from '../../src/lab/topology.ts'
 
@@ -29,6 +32,15 @@ t.test('a percentile is a value that was measured', async (t) => {
   t.equal(percentile(hundred, 1), 100)
   t.equal(percentile([7], 0.99), 7)
   t.ok(Number.isNaN(percentile([], 0.5)))
+})
+
+t.test('a percentile that no value lies beyond is not told', async (t) => {
+  const values = (count: number) => Array.from({ length: count }, (_, index) => index + 1)
+  t.equal(tailPercentile(values(1000), 0.999), 999)
+  t.ok(Number.isNaN(tailPercentile(values(999), 0.999)))
+  t.equal(tailPercentile(values(100), 0.99), 99)
+  t.ok(Number.isNaN(tailPercentile(values(99), 0.99)))
+  t.ok(Number.isNaN(tailPercentile([], 0.5)))
 })
 
 t.test('a ratio is of medians, and of nothing it is none', async (t) => {
@@ -91,6 +103,31 @@ t.test('a rate that passed above one that failed does not stop the search', asyn
   t.equal(lossOf(trial(0, 0)), 1)
 })
 
+t.test('what was tried for little loss is known for none', async (t) => {
+  const some = { maxLoss: 0.005, maxTrials: 6 }
+  const none = { maxLoss: 0, maxTrials: 12 }
+  // Loses 0.2 % from half of its capacity on.
+  const link = (rate: number | null): Trial => {
+    const sent = Math.min(rate ?? Infinity, 90_000)
+    const received = sent > 60_000 ? 40_000 : sent > 30_000 ? sent * 0.998 : sent
+    return { offered: rate, sent, received, seconds: 1 }
+  }
+  const trials: Trial[] = []
+  const counts = [some, none].map((limits) => {
+    for (let rate = nextRate(trials, limits); rate !== undefined; ) {
+      trials.push(link(rate))
+      rate = nextRate(trials, limits)
+    }
+    return trials.length
+  })
+  t.ok(bestRate(trials, some) > 30_000 && bestRate(trials, some) <= 60_000)
+  const lossless = bestRate(trials, none)
+  t.ok(lossless > 20_000 && lossless <= 30_000, lossless.toFixed(0))
+  t.ok((counts[0] ?? 0) <= 6 && (counts[1] ?? 0) > (counts[0] ?? 0), counts.join(', '))
+  t.equal(bestTrial(trials, none)?.received, lossless)
+  t.same(bestTrial<Trial>([], none), undefined)
+})
+
 t.test('CPU time is what was busy beyond what was busy anyway', async (t) => {
   const at = (busy: number, idle: number) =>
     parseCpuTime(`cpu  ${busy} 0 0 ${idle} 5 0 0 7 0 0\ncpu0 1 2 3\n`)
@@ -98,15 +135,18 @@ t.test('CPU time is what was busy beyond what was busy anyway', async (t) => {
   t.equal(busyShare(at(0, 0), at(50, 50)), 0.5)
   t.equal(busyShare(at(1, 1), at(1, 1)), 0)
   // 150 of 200 ticks busy, 20 % would have been: 110 ticks, 1.1 s, for 1e9 bytes.
-  t.ok(Math.abs(cpuNsPerByte(at(0, 0), at(150, 50), 0.2, 1e9) - 1.1) < 1e-9)
-  t.ok(Number.isNaN(cpuNsPerByte(at(0, 0), at(10, 190), 0.2, 1e9)), 'nothing is left')
-  t.ok(Number.isNaN(cpuNsPerByte(at(0, 0), at(150, 50), 0.9, 1e9)), 'too busy to tell')
-  t.ok(Number.isNaN(cpuNsPerByte(at(0, 0), at(150, 50), 0.2, 0)))
+  t.ok(Math.abs(cpuNsPer(at(0, 0), at(150, 50), 0.2, 1e9) - 1.1) < 1e-9)
+  t.ok(Number.isNaN(cpuNsPer(at(0, 0), at(10, 190), 0.2, 1e9)), 'nothing is left')
+  t.ok(Number.isNaN(cpuNsPer(at(0, 0), at(150, 50), 0.9, 1e9)), 'too busy to tell')
+  t.ok(Number.isNaN(cpuNsPer(at(0, 0), at(150, 50), 0.2, 0)))
+  t.ok(Number.isNaN(cpuNsPer(at(0, 0), at(150, 50), NaN, 1e9)), 'not measured before')
 })
 
 t.test("a process's CPU time is read behind any name", async (t) => {
   const rest = 'S 1 2 3 4 5 6 7 8 9 10 150 50 0 0'
   t.equal(parseProcessSeconds(`77 (a b) c) ${rest}`), 2)
+  t.equal(parseResidentBytes('Name:\tx\nVmHWM:\t 99 kB\nVmRSS:\t   10 kB\n'), 10_240)
+  t.equal(parseResidentBytes('Name:\tx\n'), 0, 'a process that has ended')
 })
 
 t.test('iperf3 and ping are read', async (t) => {
@@ -130,22 +170,71 @@ t.test('iperf3 and ping are read', async (t) => {
   t.same(parsePingTimes(pings), [41, 1500])
 })
 
+const SIDES = ['weft', 'kernel'] as const
+
 t.test('the table has medians, what they lie between, and their ratio', async (t) => {
-  const rows = rowsOf([
-    { side: 'weft', round: 1, figures: { tcp1: 2, pingP50: 40, cpuTcp1: NaN } },
-    { side: 'kernel', round: 1, figures: { tcp1: 8, pingP50: 10 } },
-    { side: 'kernel', round: 2, figures: { tcp1: 9, pingP50: 10 } },
-    { side: 'weft', round: 2, figures: { tcp1: 3, pingP50: 40 } },
-    { side: 'weft', round: 3, figures: { tcp1: 4 } },
-    { side: 'kernel', round: 3, figures: { tcp1: 12 } },
-  ])
-  const { header, rows: lines } = resultTable(rows)
-  t.equal(header.length, lines[0]?.length)
+  const rows = rowsOf<Side>(
+    [
+      { side: 'weft', round: 1, figures: { tcp1: 2, pingP50: 40, cpuTcp1: NaN, callsTcp1: 4 } },
+      { side: 'kernel', round: 1, figures: { tcp1: 8, pingP50: 10 } },
+      { side: 'kernel', round: 2, figures: { tcp1: 9, pingP50: 10 } },
+      { side: 'weft', round: 2, figures: { tcp1: 3, pingP50: 40 } },
+      { side: 'weft', round: 3, figures: { tcp1: 4 } },
+      { side: 'kernel', round: 3, figures: { tcp1: 12 } },
+    ],
+    SIDES,
+  )
+  const { header, rows: lines } = resultTable(rows, SIDES)
+  t.same(header.slice(2), ['WEFT', '[MIN, MAX]', 'KERNEL', '[MIN, MAX]', 'WEFT/KERNEL'])
+  for (const line of lines) t.equal(line.length, header.length)
   t.same(lines[0]?.slice(2), ['3.00', '[2.00, 4.00]', '9.00', '[8.00, 12.00]', '0.33'])
   const ping = lines.find((line) => line[0] === 'ping, p50')
   t.equal(ping?.at(-1), '4.00 (less is better)')
-  const cpu = lines.find((line) => line[0] === 'all CPU, TCP 1')
-  t.same(cpu?.slice(2), ['-', '', '-', '', '-'], 'what was not measured is not a number')
+  const calls = lines.find((line) => line[0] === 'system calls, TCP 1')
+  t.same(calls?.slice(2), ['4.00', '[4.00, 4.00]', '-', '', '-'], 'of one side only')
+  t.notOk(
+    lines.some((line) => line[0] === 'all CPU, TCP 1'),
+    'what was not measured of any is no row',
+  )
+})
+
+t.test('without the kernel there are no ratios', async (t) => {
+  const directions = ['a > b', 'b > a']
+  const rows = rowsOf([{ side: 'a > b', round: 1, figures: { tcp1: 2 } }], directions)
+  const { header, rows: lines } = resultTable(rows, directions)
+  t.same(header, ['METRIC', 'UNIT', 'A > B', '[MIN, MAX]', 'B > A', '[MIN, MAX]'])
+  t.same(lines, [['TCP, 1 stream', 'Gbit/s', '2.00', '[2.00, 2.00]', '-', '']])
+})
+
+t.test('each round begins with another side, and the weakest is that of the round', async (t) => {
+  t.same(
+    [0, 1, 2, 3].map((by) => rotated(['a', 'b', 'c'], by).join('')),
+    ['abc', 'bca', 'cab', 'abc'],
+  )
+  t.same(rotated([], 2), [])
+  const samples = [
+    { side: 'weft' as const, round: 1, figures: { udp64: 10 } },
+    { side: 'weft' as const, round: 2, figures: { udp64: 70 } },
+    { side: 'kernel' as const, round: 2, figures: { udp64: 50, tcp1: 1 } },
+  ]
+  t.equal(lowestOf(samples, 2, 'udp64'), 50)
+  t.equal(lowestOf(samples, 1, 'tcp1'), null)
+})
+
+t.test("the kernel's side: bridges of all sandboxes, and VIPs in turn", async (t) => {
+  const [h1, h2, h3, h4] = planTopology('b', 4).hosts
+  const { lines } = overlayBatch(h2!, h1!, [h3!, h4!])
+  t.match(lines[1], /type vxlan id 4097 local 192\.168\.1\.12 remote 172\.31\.1\.11 dstport 4789/)
+  t.same(lines.slice(3, 5), [
+    'link set s3 mtu 1450 master br0 up',
+    'link set s4 mtu 1450 master br0 up',
+  ])
+  const rules = vipRules(['10.0.1.13', '10.0.1.14'], '10.0.1.12')
+  t.match(
+    rules,
+    /tcp dport 6000 dnat to numgen inc mod 2 map \{ 0 : 10\.0\.1\.13, 1 : 10\.0\.1\.14 \}/,
+  )
+  t.match(rules, /ip daddr 10\.0\.1\.102 dnat to 10\.0\.1\.12\n/)
 })
 
 t.test('the underlay of both sides has no bridge, and keeps its addresses', async (t) => {

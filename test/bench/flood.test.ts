@@ -83,10 +83,18 @@ if (process.argv[2] === RELAY) {
       $flood accept --port 9001 --idle-ms 100 &
       $flood connect --to 127.0.0.1 --port 9001 --seconds 0.3 --concurrency 4
       wait`)
-    const { connect, accept } = reports(stdout) as Record<string, Record<string, number>>
+    type Counts = Record<string, Record<string, number>>
+    const { connect, accept } = reports(stdout) as Counts
     t.ok((connect?.['connections'] ?? 0) > 0)
     t.match(connect, { failed: 0, concurrency: 4 })
     t.ok((accept?.['answered'] ?? 0) >= (connect?.['connections'] ?? 0))
+    // Those that it waits for are not counted.
+    const { stdout: patient } = await inside(`
+      $flood accept --port 9001 --idle-ms 100 &
+      $flood connect --to 127.0.0.1 --port 9001 --seconds 0.1 --concurrency 1 --listeners 50
+      wait`)
+    const { connect: few, accept: all } = reports(patient) as Counts
+    t.ok((all?.['accepted'] ?? 0) >= (few?.['connections'] ?? 0) + 50, patient)
   })
 
   t.test('nobody at the other end is a failure, and wrong words are wrong usage', async (t) => {
