@@ -3,6 +3,7 @@
 import { connections, vipConnections } from './connections.ts'
 import type { Contestant } from './contestant.ts'
 import { residentBytes } from './cpu.ts'
+import type { Tool } from './exec-place.ts'
 import { type Figures, type Group, type MetricId, UDP_PAYLOADS } from './metrics.ts'
 import { ping, pingBesideTcp, pingBesideUdp } from './ping.ts'
 import type { Integrity } from './result.ts'
@@ -69,33 +70,38 @@ export type Measurement = (contestant: Contestant, context: MeasureContext) => P
 export interface Step {
   readonly group: Group
   readonly title: string
+  /** At both ends. */
+  readonly needs: readonly Tool[]
   readonly measure: Measurement
 }
 
+const step = (group: Group, title: string, needs: readonly Tool[], measure: Measurement): Step => ({
+  group,
+  title,
+  needs,
+  measure,
+})
+
 /** Between two sandboxes; what is measured one way is measured the other way by exchanging them. */
 export const PAIR_STEPS: readonly Step[] = [
-  { group: 'tcp', title: 'TCP, 1 stream', measure: (one, context) => tcp(one, context, 1) },
-  { group: 'tcp', title: 'TCP, 8 streams', measure: (one, context) => tcp(one, context, 8) },
-  ...UDP_PAYLOADS.map(
-    (bytes): Step => ({
-      group: 'udp',
-      title: `UDP, ${bytes} B`,
-      measure: (one, context) => udp(one, context, bytes),
-    }),
+  step('tcp', 'TCP, 1 stream', ['iperf3'], (one, context) => tcp(one, context, 1)),
+  step('tcp', 'TCP, 8 streams', ['iperf3'], (one, context) => tcp(one, context, 8)),
+  ...UDP_PAYLOADS.map((bytes) =>
+    step('udp', `UDP, ${bytes} B`, ['weft-flood'], (one, context) => udp(one, context, bytes)),
   ),
-  { group: 'ping', title: 'ping', measure: ping },
-  { group: 'ping', title: 'ping beside UDP', measure: pingBesideUdp },
-  { group: 'ping', title: 'ping beside TCP', measure: pingBesideTcp },
-  { group: 'connections', title: 'TCP connections', measure: connections },
+  step('ping', 'ping', ['ping'], ping),
+  step('ping', 'ping beside UDP', ['ping', 'weft-flood'], pingBesideUdp),
+  step('ping', 'ping beside TCP', ['ping', 'iperf3'], pingBesideTcp),
+  step('connections', 'TCP connections', ['weft-flood'], connections),
 ]
 
 /** Of labs of our own. */
 export const LAB_STEPS: readonly Step[] = [
   ...PAIR_STEPS,
-  { group: 'tcp', title: 'TCP, 1, back', measure: (one, context) => tcpBack(one, context, 1) },
-  { group: 'tcp', title: 'TCP, 8, back', measure: (one, context) => tcpBack(one, context, 8) },
-  { group: 'vip', title: 'TCP to a VIP', measure: vipTcp },
-  { group: 'vip', title: 'VIP connections', measure: vipConnections },
+  step('tcp', 'TCP, 1, back', ['iperf3'], (one, context) => tcpBack(one, context, 1)),
+  step('tcp', 'TCP, 8, back', ['iperf3'], (one, context) => tcpBack(one, context, 8)),
+  step('vip', 'TCP to a VIP', ['iperf3'], vipTcp),
+  step('vip', 'VIP connections', ['weft-flood'], vipConnections),
 ]
 
 /** The daemons' memory, when they have carried all that; of those that have daemons. */

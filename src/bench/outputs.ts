@@ -1,5 +1,7 @@
 // What iperf3, ping, weft-flood and the kernel print, as numbers. Pure.
 
+import { WeftError } from '../errors.ts'
+
 export interface TcpResult {
   readonly gbitPerSecond: number
   readonly bytes: number
@@ -10,27 +12,31 @@ export interface TcpResult {
   readonly congestion: readonly string[]
 }
 
-/** `iperf3 --json` of a client. @throws Error with what iperf3 says went wrong */
-export function parseIperfJson(output: string): TcpResult {
-  const { error, end } = JSON.parse(output) as {
-    readonly error?: string
-    readonly end?: {
-      readonly sum_sent?: { readonly retransmits?: number }
-      readonly sum_received?: {
-        readonly bytes: number
-        readonly bits_per_second: number
-        readonly seconds?: number
-      }
-      readonly cpu_utilization_percent?: {
-        readonly host_total: number
-        readonly remote_total: number
-      }
-      readonly sender_tcp_congestion?: string
-      readonly receiver_tcp_congestion?: string
+interface IperfReport {
+  readonly error?: string
+  readonly end?: {
+    readonly sum_sent?: { readonly retransmits?: number }
+    readonly sum_received?: {
+      readonly bytes: number
+      readonly bits_per_second: number
+      readonly seconds?: number
     }
+    readonly cpu_utilization_percent?: {
+      readonly host_total: number
+      readonly remote_total: number
+    }
+    readonly sender_tcp_congestion?: string
+    readonly receiver_tcp_congestion?: string
   }
+}
+
+/** `iperf3 --json` of a client. @throws WeftError with what iperf3 says went wrong */
+export function parseIperfJson(output: string): TcpResult {
+  const { error, end } = parseReport(output)
   const received = end?.sum_received
-  if (error !== undefined || received === undefined) throw new Error(`iperf3: ${error ?? 'no end'}`)
+  if (error !== undefined || received === undefined) {
+    throw new WeftError('internal', `iperf3: ${error ?? 'it tells no end'}`)
+  }
   const cpu = end?.cpu_utilization_percent
   return {
     gbitPerSecond: received.bits_per_second / 1e9,
@@ -39,6 +45,15 @@ export function parseIperfJson(output: string): TcpResult {
     cpuSeconds:
       (((cpu?.host_total ?? NaN) + (cpu?.remote_total ?? NaN)) * (received.seconds ?? NaN)) / 100,
     congestion: [end?.sender_tcp_congestion ?? '', end?.receiver_tcp_congestion ?? ''],
+  }
+}
+
+function parseReport(output: string): IperfReport {
+  try {
+    return JSON.parse(output) as IperfReport
+  } catch (error) {
+    const begun = JSON.stringify(output.slice(0, 60))
+    throw new WeftError('internal', `iperf3 printed no JSON, but ${begun}`, { cause: error })
   }
 }
 

@@ -79,6 +79,31 @@ export interface BenchResult {
   readonly missing: readonly string[]
 }
 
+export interface PairEnd {
+  /** As it was asked for. */
+  readonly name: string
+  readonly host: string
+  readonly ip: string
+}
+
+/** Between two sandboxes of a cluster. */
+export interface PairResult {
+  readonly version: string
+  readonly startedAt: string
+  readonly seconds: number
+  readonly network: string
+  readonly from: PairEnd
+  readonly to: PairEnd
+  readonly rounds: number
+  readonly quick: boolean
+  /** `A > B`, `B > A`. */
+  readonly directions: readonly string[]
+  readonly rows: readonly Row<string>[]
+  readonly integrity: Readonly<Record<string, Integrity>>
+  readonly method: readonly string[]
+  readonly missing: readonly string[]
+}
+
 /** Only what was measured of at least one. */
 export function rowsOf<Name extends string>(
   samples: readonly Sample<Name>[],
@@ -143,7 +168,8 @@ export function resultTable<Name extends string>(
   sides: readonly Name[],
 ): Table {
   const compared = sides.includes('kernel' as Name) ? sides.filter((side) => side !== 'kernel') : []
-  const upper = (text: string): string => text.toUpperCase()
+  // Names of sandboxes are as they are.
+  const upper = (text: string): string => (compared.length > 0 ? text.toUpperCase() : text)
   return {
     header: [
       ...['METRIC', 'UNIT', ...sides.flatMap((side) => [upper(side), '[MIN, MAX]'])],
@@ -175,12 +201,21 @@ function columns(summary: Summary | null, digits: number): [string, string] {
 /** Others' share of the CPUs from which on a result is not to be compared with another day's. */
 const BUSY = 0.2
 
+export function whenLine(
+  result: Pick<BenchResult, 'startedAt' | 'version' | 'rounds' | 'seconds'>,
+): string {
+  const { startedAt, version, rounds, seconds } = result
+  return (
+    `${startedAt.slice(0, 16).replace('T', ' ')} UTC, weft ${version}, ` +
+    `${rounds} ${rounds === 1 ? 'round' : 'rounds'}, ${seconds.toFixed(0)} s`
+  )
+}
+
 /** The machine and the circumstances, a line each. */
 export function circumstances(result: BenchResult): string[] {
   const { machine } = result
   return [
-    `${result.startedAt.slice(0, 16).replace('T', ' ')} UTC, weft ${result.version}, ` +
-      `${result.rounds} ${result.rounds === 1 ? 'round' : 'rounds'}, ${result.seconds.toFixed(0)} s`,
+    whenLine(result),
     `${machine.cpus} CPUs (${machine.model}), ${machine.memoryGiB.toFixed(0)} GiB, ` +
       `Linux ${machine.kernel}, Node ${machine.node}, ${machine.iperf3}`,
     `load average at the start ${machine.loadAverage.map((value) => value.toFixed(1)).join(' ')}`,

@@ -13,6 +13,9 @@ import {
 import { bestRate, bestTrial, lossOf, nextRate, type Trial } from '../../src/bench/rate-search.ts'
 import { lowestOf, resultTable, rowsOf, type Side } from '../../src/bench/result.ts'
 import { percentile, ratio, summarize, tailPercentile } from '../../src/bench/statistics.ts'
+import { parseProbe, TOOLS } from '../../src/bench/exec-place.ts'
+import { possibleSteps } from '../../src/bench/pair.ts'
+import { PAIR_STEPS } from '../../src/bench/measure.ts'
 import { overlayBatch, vipRules } from '../../src/bench/kernel-lab.ts'
 import { rotated } from '../../src/bench/turns.ts'
 import { plainUnderlayBatches } from '../../src/bench/underlay.ts'
@@ -202,8 +205,30 @@ t.test('without the kernel there are no ratios', async (t) => {
   const directions = ['a > b', 'b > a']
   const rows = rowsOf([{ side: 'a > b', round: 1, figures: { tcp1: 2 } }], directions)
   const { header, rows: lines } = resultTable(rows, directions)
-  t.same(header, ['METRIC', 'UNIT', 'A > B', '[MIN, MAX]', 'B > A', '[MIN, MAX]'])
+  t.same(header, ['METRIC', 'UNIT', 'a > b', '[MIN, MAX]', 'b > a', '[MIN, MAX]'])
   t.same(lines, [['TCP, 1 stream', 'Gbit/s', '2.00', '[2.00, 2.00]', '-', '']])
+})
+
+t.test('what an end has not is told, with what cannot be measured and what to do', async (t) => {
+  const found = parseProbe('ping\niperf3\nweft-flood /opt/my weft/weft-flood\n')
+  t.same([...found.keys()], TOOLS)
+  t.equal(found.get('weft-flood'), '/opt/my weft/weft-flood')
+  t.same([...parseProbe('').keys()], [])
+  const end = (name: string, ...tools: (typeof TOOLS)[number][]) => ({
+    ...{ name, host: `${name}-host` },
+    place: { tools: new Set(tools) },
+  })
+  const all = possibleSteps(PAIR_STEPS, [end('a', ...TOOLS), end('b', ...TOOLS)])
+  t.same([all.steps, all.missing], [PAIR_STEPS, []])
+  const { steps, missing } = possibleSteps(PAIR_STEPS, [end('a', ...TOOLS), end('b', 'ping')])
+  t.same(
+    steps.map(({ title }) => title),
+    ['ping'],
+  )
+  t.same(missing, [
+    'not measured: TCP, 1 stream; TCP, 8 streams; ping beside TCP: b on b-host has no iperf3; apt-get install iperf3 there',
+    'not measured: UDP, 64 B; UDP, 512 B; UDP, 1400 B; ping beside UDP; TCP connections: b on b-host has no weft-flood; build it there: scripts/setup',
+  ])
 })
 
 t.test('each round begins with another side, and the weakest is that of the round', async (t) => {

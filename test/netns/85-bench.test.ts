@@ -3,10 +3,10 @@
 import { existsSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import t, { type Test } from 'tap'
-import type { BenchResult } from '../../src/bench/result.ts'
+import type { BenchResult, PairResult } from '../../src/bench/result.ts'
 import { down } from '../../src/lab/lab.ts'
-import { ok } from '../fixtures/commands.ts'
-import { SKIP, WEFT } from '../fixtures/lab.ts'
+import { eventually, ok } from '../fixtures/commands.ts'
+import { inLab, SKIP, WEFT } from '../fixtures/lab.ts'
 
 const NAME = `b${process.pid.toString(36)}`
 
@@ -34,6 +34,58 @@ t.test('labs of its own', { skip: SKIP }, async (t) => {
   })
   await t.test('nothing is left', async (t) => {
     nothingLeft(t)
+  })
+})
+
+inLab('between two sandboxes of a cluster', 2, async (t, lab) => {
+  const c1 = await lab.sandbox('h1', 'demo', 'c1')
+  await lab.sandbox('h2', 'demo', 'c2')
+  const pair = ['bench', '--from', 'c1', '--to', 'h2/c2']
+
+  await t.test('by the programs that are there, in both directions', async (t) => {
+    const file = `${tmpdir()}/${lab.name}.json`
+    t.teardown(() => {
+      rmSync(file, { force: true })
+    })
+    const argv = [...pair, '--quick', '--only', 'ping,connections', '--json', file]
+    const printed = await lab.weftOk('h1', ...argv)
+    t.match(printed, /^METRIC +UNIT +c1 > h2\/c2 +\[MIN, MAX\] +h2\/c2 > c1/m)
+    t.match(printed, /ping beside UDP .*not measured: how much UDP it carries is not known/)
+    const { rows, directions, from } = JSON.parse(readFileSync(file, 'utf8')) as PairResult
+    t.same(from, { name: 'c1', host: 'h1', ip: c1.ip })
+    for (const id of ['pingP50', 'bulkP50', 'connections']) {
+      const row = rows.find(({ metric }) => metric.id === id)
+      t.same(
+        row?.cells.map(({ side, summary }) => [side, (summary?.median ?? 0) > 0]),
+        directions.map((direction) => [direction, true]),
+        id,
+      )
+    }
+  })
+  await t.test('Ctrl-C ends it, and what it started on both hosts', async (t) => {
+    const bench = lab.start('h1', [...WEFT, ...pair, '--only', 'tcp'])
+    const measuring = () => lab.leftovers().processes.filter((line) => / iperf3 /.test(line))
+    await eventually(() => Promise.resolve(measuring().length === 2))
+    bench.kill('SIGINT')
+    const { code, stderr } = await bench.ended
+    t.equal(code, 130, stderr)
+    await eventually(() => Promise.resolve(measuring().length === 0))
+    t.same(measuring(), [])
+  })
+  await t.test('what cannot be is told', async (t) => {
+    await lab.sandbox('h2', 'other', 'alone')
+    for (const [argv, exit, said] of [
+      [['--from', 'c1', '--to', 'nobody'], 1, /nobody/],
+      [['--from', 'c1', '--to', 'h1/c1'], 2, /are one sandbox/],
+      [['--from', 'c1', '--to', 'alone'], 2, /share no network/],
+      [['--from', 'c1', '--to', 'h2/c2', '--network', 'other'], 2, /do not share other, but demo/],
+      [['--from', 'c1'], 2, /belong together/],
+      [[...pair.slice(1), '--only', 'vip'], 2, /for labs/],
+    ] as const) {
+      const { code, stderr } = await lab.weft('h1', ['bench', ...argv])
+      t.match([code, stderr], [exit, said], argv.join(' '))
+      t.equal(stderr.trim().split('\n').length, 1, stderr)
+    }
   })
 })
 

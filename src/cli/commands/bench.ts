@@ -1,4 +1,4 @@
-// weft bench: weft and the kernel's own VXLAN, measured in turns on this machine.
+// weft bench: weft and the kernel's own VXLAN, measured in turns on this machine; or two sandboxes of this cluster.
 
 import { writeFileSync } from 'node:fs'
 import { type Command, InvalidArgumentError, Option } from 'commander'
@@ -9,19 +9,24 @@ import {
   type BenchResult,
   circumstances,
   integrityLine,
+  type PairResult,
   resultTable,
   type Underlay,
   UNDERLAY_TITLES,
   UNDERLAYS,
   type UnderlayResult,
+  whenLine,
 } from '../../bench/result.ts'
 import type { LabContext } from '../../lab/events.ts'
 import type { Cli } from '../cli.ts'
 import { formatTable } from '../format.ts'
-import { integer } from '../options.ts'
+import { asksDaemon, integer } from '../options.ts'
 import { interruptible } from './lab.ts'
 
 interface Flags {
+  readonly from?: string
+  readonly to?: string
+  readonly network?: string
   readonly name: string
   readonly rounds?: number
   readonly quick?: boolean
@@ -32,15 +37,24 @@ interface Flags {
 }
 
 const ROUNDS = 5
+const PAIR_ROUNDS = 3
 const QUICK_ROUNDS = 1
 /** The labs' names are a letter longer. */
 const NAME = /^[a-z][a-z0-9]{0,6}$/
 
 export function registerBench(program: Command, cli: Cli): void {
-  program
-    .command('bench')
-    .summary('measure against kernel VXLAN')
-    .description('Measure weft against kernel VXLAN and bridges, in turns, in labs of their own.')
+  asksDaemon(program.command('bench'))
+    .summary('measure against kernel VXLAN, or between two sandboxes')
+    .description(
+      'Measure weft against kernel VXLAN and bridges, in turns, in labs of their own; ' +
+        'with --from and --to between two sandboxes of this cluster.',
+    )
+    .option(
+      '--from <sandbox>',
+      'NAME or HOST/NAME; its host must have what measures (iperf3, ping)',
+    )
+    .option('--to <sandbox>', 'the other one, on the same host or another')
+    .option('--network <net>', 'which network, when they share several')
     .option('--quick', 'one short round, under a minute')
     .addOption(
       new Option(
@@ -52,10 +66,39 @@ export function registerBench(program: Command, cli: Cli): void {
     )
     .option('--wire', 'the same as --underlay wire')
     .option('--only <groups>', `only these, of ${GROUPS.join(',')}`, groups)
-    .option('--rounds <n>', `how many rounds (default: ${ROUNDS})`, integer(1, 100))
+    .option(
+      '--rounds <n>',
+      `how many rounds (default: ${ROUNDS}; of two sandboxes ${PAIR_ROUNDS})`,
+      integer(1, 100),
+    )
     .option('--json <file>', 'write everything that was found there, too')
     .option('--name <name>', "what the labs' names begin with", 'bench')
-    .action((flags: Flags) => interruptible(cli, (context) => benchLabs(cli, flags, context)))
+    .action((flags: Flags) => interruptible(cli, (context) => benchEither(cli, flags, context)))
+}
+
+async function benchEither(cli: Cli, flags: Flags, context: LabContext): Promise<void> {
+  const { from, to, network } = flags
+  if (from === undefined && to === undefined && network === undefined) {
+    await benchLabs(cli, flags, context)
+    return
+  }
+  if (from === undefined || to === undefined) {
+    throw new WeftError('invalid_argument', '--from and --to belong together: name two sandboxes')
+  }
+  if (flags.wire === true || flags.underlay !== 'superframes') {
+    throw new WeftError('invalid_argument', '--underlay is for labs; two sandboxes have theirs')
+  }
+  if (flags.only?.includes('vip') === true) {
+    throw new WeftError('invalid_argument', '--only vip is for labs, which have VIPs of their own')
+  }
+  const quick = flags.quick === true
+  if (flags.json !== undefined) write('--json', flags.json, '')
+  const { benchPair } = await import('../../bench/pair.ts')
+  const rounds = flags.rounds ?? (quick ? QUICK_ROUNDS : PAIR_ROUNDS)
+  const options = { from, to, network, rounds, quick, groups: flags.only ?? GROUPS }
+  const result = await benchPair(await cli.client(), options, context)
+  cli.print(formatPair(result))
+  if (flags.json !== undefined) write('--json', flags.json, `${JSON.stringify(result, null, 2)}\n`)
 }
 
 async function benchLabs(cli: Cli, flags: Flags, context: LabContext): Promise<void> {
@@ -100,6 +143,16 @@ export function formatResult(result: BenchResult): string {
   const parts = result.underlays.map((one) => formatUnderlay(one, result))
   const lines = [...circumstances(result), ...result.missing]
   return `${parts.join('')}\n${lines.join('\n')}\n`
+}
+
+export function formatPair(result: PairResult): string {
+  const { header, rows } = resultTable(result.rows, result.directions)
+  const lines = [
+    ...Object.entries(result.integrity).map(([name, datagrams]) => integrityLine(name, datagrams)),
+    ...result.missing,
+    whenLine(result),
+  ]
+  return `\n${formatTable(header, rows)}\n${lines.join('\n')}\n`
 }
 
 function formatUnderlay(one: UnderlayResult, { sides, underlays }: BenchResult): string {
