@@ -4,11 +4,9 @@
 // the machine does meanwhile meets all of them.
 
 import type { LabContext } from '../lab/events.ts'
-import { down } from '../lab/lab.ts'
-import { readLab } from '../lab/state.ts'
 import { VERSION } from '../version.ts'
 import type { Contestant } from './contestant.ts'
-import { makeKernelLab } from './kernel-lab.ts'
+import { availableSides, claimLabs, closeLabs, closeSide, makeSide } from './labs.ts'
 import { describeMachine } from './machine.ts'
 import {
   type Effort,
@@ -21,7 +19,6 @@ import {
 } from './measure.ts'
 import { methodOf } from './method.ts'
 import type { Group } from './metrics.ts'
-import { claimPlainLab, closePlainLab } from './plain-lab.ts'
 import { weftFlood } from './programs.ts'
 import {
   addIntegrity,
@@ -37,27 +34,28 @@ import {
 } from './result.ts'
 import { summarize } from './statistics.ts'
 import { rotated } from './turns.ts'
-import { makeWeftLab } from './weft-lab.ts'
 
 export interface BenchOptions {
   /** Of the labs: that with a letter behind it. */
   readonly name: string
   readonly rounds: number
   readonly quick: boolean
+  /** weft, and against whom. */
+  readonly sides: readonly Side[]
   readonly underlays: readonly Underlay[]
   readonly groups: readonly Group[]
 }
-
-const SIDES: readonly Side[] = ['weft', 'kernel']
 
 export async function bench(options: BenchOptions, context: LabContext): Promise<BenchResult> {
   weftFlood()
   const { rounds, quick, groups } = options
   const startedAt = new Date()
+  const { sides, missing } = availableSides(options.sides)
+  for (const text of missing) context.report({ kind: 'note', text })
   const machine = await describeMachine()
   const underlays: UnderlayResult[] = []
   for (const underlay of options.underlays) {
-    underlays.push(await benchOn(underlay, options, context))
+    underlays.push(await benchOn(underlay, sides, options, context))
   }
   return {
     version: VERSION,
@@ -66,46 +64,43 @@ export async function bench(options: BenchOptions, context: LabContext): Promise
     machine,
     rounds,
     quick,
-    sides: SIDES,
+    sides,
     underlays,
-    method: methodOf(quick ? QUICK : FULL, groups),
-    missing: [],
+    method: methodOf(quick ? QUICK : FULL, groups, sides),
+    missing,
   }
 }
 
 async function benchOn(
   underlay: Underlay,
+  sides: readonly Side[],
   options: BenchOptions,
   context: LabContext,
 ): Promise<UnderlayResult> {
-  // Who has it, has all others: it is claimed first and let go last.
-  const kernelName = `${options.name}k`
-  const weftName = `${options.name}w`
+  const { name } = options
   const shape = underlay === 'wire' ? 'that cut every packet, as a wire does' : 'with all offloads'
   context.report({
     kind: 'heading',
     text: `A lab of two hosts for each side, on underlays ${shape}`,
   })
-  if (await claimPlainLab(kernelName)) {
-    context.report({ kind: 'note', text: 'cleaned up after an earlier benchmark' })
-    if (readLab(weftName) !== null) await down(weftName)
-  }
+  await claimLabs(name, context)
   const contestants: Contestant[] = []
   try {
-    contestants.push(await makeWeftLab(weftName, underlay, context))
-    context.report({ kind: 'note', text: 'and the same with kernel VXLAN and bridges' })
-    contestants.push(await makeKernelLab(kernelName, underlay, context.signal))
+    for (const side of sides) {
+      if (side !== 'weft') context.report({ kind: 'note', text: `and the same for ${side}` })
+      contestants.push(await makeSide(name, side, underlay, context))
+    }
     const session = new Session(options, context)
     await session.run(contestants)
     return {
       underlay,
       backgroundBusy: summarize(session.background),
-      rows: rowsOf(session.samples, SIDES),
+      rows: rowsOf(session.samples, sides),
       integrity: session.integrity,
     }
   } finally {
-    for (const one of contestants.filter(({ side }) => side !== 'kernel')) await one.close()
-    await closePlainLab(kernelName)
+    for (const { side } of contestants) await closeSide(name, side)
+    await closeLabs(name)
   }
 }
 

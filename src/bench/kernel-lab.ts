@@ -10,18 +10,10 @@
 // Swarm has its IPVS and where it costs the kernel least: no bridge netfilter, no route through the host. Their
 // table is there only while VIPs are measured: with it comes conntrack, which would cost the direct way, too.
 
-import type { LabHost } from '../lab/topology.ts'
-import type { IpBatch } from '../lab/topology.ts'
+import type { IpBatch, LabHost } from '../lab/topology.ts'
 import { CONNECT_PORT } from './connections.ts'
 import type { Contestant, ServiceUnderTest } from './contestant.ts'
-import {
-  addressBatch,
-  closePlainLab,
-  inside,
-  makePlainHosts,
-  sandboxBatch,
-  settledPlace,
-} from './plain-lab.ts'
+import { addressBatch, inside, makePlainHosts, sandboxBatch, settledPlace } from './plain-lab.ts'
 import type { Underlay } from './result.ts'
 import { ipBatch } from './underlay.ts'
 
@@ -78,7 +70,6 @@ export async function makeKernelLab(
     service,
     daemons: [],
     counters: null,
-    close: () => closePlainLab(name),
   }
 }
 

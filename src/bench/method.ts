@@ -3,14 +3,28 @@
 import { CONNECTIONS_AT_ONCE } from './connections.ts'
 import type { Effort } from './measure.ts'
 import type { Group } from './metrics.ts'
+import type { Side } from './result.ts'
 import { CONGESTION } from './tcp.ts'
+import { TUNNEL_MTU } from './tunnel-lab.ts'
 import { FLOWS, MAX_LOSS } from './udp.ts'
 
+/** What is to be known of sides that are not like the two. */
+const FURTHER: Readonly<Partial<Record<Side, string>>> = {
+  ovs: 'ovs: Open vSwitch’s userspace datapath (netdev) with a VXLAN port on each host, sandboxes by veth with tx off; without VIPs',
+  nebula: `nebula: encrypts; its tun is an interface of the hosts (MTU ${TUNNEL_MTU}), where the programs run: no sandboxes, no Ethernet, no VIPs`,
+  'wireguard-go': `wireguard-go: encrypts; its tun is an interface of the hosts (MTU ${TUNNEL_MTU}), where the programs run: no sandboxes, no Ethernet, no VIPs`,
+}
+
 /** Between labs of ours. */
-export function methodOf(effort: Effort, groups: readonly Group[]): string[] {
+export function methodOf(
+  effort: Effort,
+  groups: readonly Group[],
+  sides: readonly Side[],
+): string[] {
   const measured = (group: Group, ...lines: string[]) => (groups.includes(group) ? lines : [])
   return [
     'each side has two hosts at a router of its own (no bridge between), namespaces and veth of one machine; MTU 1450. Kernel: a VXLAN device in a bridge on each host',
+    ...sides.flatMap((side) => FURTHER[side] ?? []),
     "'with all offloads': a cable hands over up to 64 KB at once; 'like a wire': no segmentation and no checksums by the underlay, each packet is cut and sent alone, GRO is on",
     'the sides take turns measurement by measurement, each round begins with the next one; medians of the rounds, and what they lie between',
     ...measured('tcp', tcpLine(effort), ...costLines(effort)),

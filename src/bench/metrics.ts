@@ -60,7 +60,7 @@ export const METRICS: readonly Metric[] = [
   more('tcp1Back', 'TCP, 1 stream, back', 'Gbit/s', 2),
   more('tcp8Back', 'TCP, 8 streams, back', 'Gbit/s', 2),
   more('vipTcp1', 'TCP, 1 stream to a VIP', 'Gbit/s', 2),
-  more('vipShare', '... of that without VIP', 'x', 2),
+  more('vipShare', 'TCP to a VIP / without', 'x', 2),
   ...UDP_PAYLOADS.map((bytes) => more(`udp${bytes}`, `UDP, ${bytes} B payload`, 'kpps', 1)),
   ...UDP_PAYLOADS.map((bytes) =>
     more(`udp${bytes}Lossless`, `UDP, ${bytes} B, no loss`, 'kpps', 1),

@@ -173,7 +173,6 @@ function between(from: End, to: End): Contestant {
     service: null,
     daemons: [],
     counters: null,
-    close: () => Promise.resolve(),
   }
 }
 

@@ -3,9 +3,10 @@
 // Sandboxes bear the names of further hosts (h3, h4, ...): then everything that ends a lab ends them too,
 // also `weft lab down` after a crash. What runs in one of its namespaces ends with it.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { WeftError } from '../errors.ts'
 import { requireAbilities } from '../linux/abilities.ts'
-import { run } from '../linux/exec.ts'
+import { run, startDetached } from '../linux/exec.ts'
 import { clean } from '../lab/clean.ts'
 import { isAlive } from '../lab/processes.ts'
 import { claimLab, existingOf, readLab } from '../lab/state.ts'
@@ -117,6 +118,37 @@ export async function inside(
 ): Promise<void> {
   const { command, args } = inNetns(pathOf(node), argv)
   await run(command, args, input === undefined ? {} : { input })
+}
+
+/** Starts a program there that runs until the lab is closed, or we end; gives its pid. */
+export function startInside(
+  node: { readonly netns: string },
+  argv: readonly string[],
+  options: { readonly output: string; readonly env?: NodeJS.ProcessEnv },
+): Promise<number> {
+  const { command, args } = inNetns(pathOf(node), ['setpriv', '--pdeathsig', 'KILL', ...argv])
+  return startDetached(command, args, { cwd: '/', ...options })
+}
+
+const ANSWER_MS = 15_000
+
+/** @throws WeftError when nothing comes through in time */
+export async function untilItAnswers(
+  what: string,
+  from: Place,
+  ip: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const end = Date.now() + ANSWER_MS
+  while (Date.now() < end) {
+    const { code } = await from.run(['ping', '-n', '-c', '1', '-W', '1', ip], {
+      seconds: 2,
+      signal,
+    })
+    if (code === 0) return
+    await sleep(100)
+  }
+  throw new WeftError('unavailable', `${what}: ${ip} does not answer within ${ANSWER_MS / 1000} s`)
 }
 
 export function pathOf(node: { readonly netns: string }): string {

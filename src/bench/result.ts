@@ -4,7 +4,7 @@ import { type Figures, METRICS, type Metric, type MetricId } from './metrics.ts'
 import { ratio, type Summary, summarize } from './statistics.ts'
 
 /** Who is measured. Ratios are those to the kernel. */
-export const SIDES = ['weft', 'kernel'] as const
+export const SIDES = ['weft', 'kernel', 'ovs', 'nebula', 'wireguard-go'] as const
 export type Side = (typeof SIDES)[number]
 
 export const UNDERLAYS = ['superframes', 'wire'] as const
@@ -176,18 +176,25 @@ export function resultTable<Name extends string>(
       ...compared.map((side) => upper(`${side}/kernel`)),
     ],
     rows: rows.map(({ metric, cells }) => [
-      ...[metric.title, metric.unit],
+      compared.length > 1 && metric.better === 'less'
+        ? `${metric.title} (less is better)`
+        : metric.title,
+      metric.unit,
       ...cells.flatMap(({ summary }) => columns(summary, metric.digits)),
       ...compared.map((side) =>
-        ratioText(metric, cells.find((cell) => cell.side === side)?.toKernel ?? null),
+        ratioText(
+          cells.find((cell) => cell.side === side)?.toKernel ?? null,
+          // Said once where several columns would say it.
+          compared.length === 1 && metric.better === 'less',
+        ),
       ),
     ]),
   }
 }
 
-function ratioText(metric: Metric, value: number | null): string {
+function ratioText(value: number | null, lessIsBetter: boolean): string {
   if (value === null) return '-'
-  return `${value.toFixed(2)}${metric.better === 'less' ? ' (less is better)' : ''}`
+  return `${value.toFixed(2)}${lessIsBetter ? ' (less is better)' : ''}`
 }
 
 function columns(summary: Summary | null, digits: number): [string, string] {

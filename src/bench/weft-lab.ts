@@ -74,9 +74,6 @@ async function furnish(topology: Topology): Promise<Contestant> {
     service,
     daemons: hosts.flatMap((host) => runningDaemon(name, host)?.pid ?? []),
     counters: () => sumOfCounters([near, far]),
-    close: async () => {
-      await down(name)
-    },
   }
 }
 

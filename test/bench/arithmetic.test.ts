@@ -16,6 +16,7 @@ import { percentile, ratio, summarize, tailPercentile } from '../../src/bench/st
 import { parseProbe, TOOLS } from '../../src/bench/exec-place.ts'
 import { possibleSteps } from '../../src/bench/pair.ts'
 import { PAIR_STEPS } from '../../src/bench/measure.ts'
+import { availableSides } from '../../src/bench/labs.ts'
 import { overlayBatch, vipRules } from '../../src/bench/kernel-lab.ts'
 import { rotated } from '../../src/bench/turns.ts'
 import { plainUnderlayBatches } from '../../src/bench/underlay.ts'
@@ -199,6 +200,34 @@ t.test('the table has medians, what they lie between, and their ratio', async (t
     lines.some((line) => line[0] === 'all CPU, TCP 1'),
     'what was not measured of any is no row',
   )
+})
+
+t.test('with several sides each has its ratio to the kernel', async (t) => {
+  const sides = ['weft', 'kernel', 'ovs'] as const
+  const rows = rowsOf<Side>(
+    [
+      { side: 'weft', round: 1, figures: { pingP50: 20 } },
+      { side: 'kernel', round: 1, figures: { pingP50: 10 } },
+      { side: 'ovs', round: 1, figures: { pingP50: 80 } },
+    ],
+    sides,
+  )
+  const { header, rows: lines } = resultTable(rows, sides)
+  t.same(header.slice(-4), ['OVS', '[MIN, MAX]', 'WEFT/KERNEL', 'OVS/KERNEL'])
+  t.equal(lines[0]?.[0], 'ping, p50 (less is better)')
+  t.same(lines[0]?.slice(-2), ['2.00', '8.00'])
+})
+
+t.test('a side whose programs are not there is left out, and told', async (t) => {
+  const { sides, missing } = availableSides(
+    ['weft', 'kernel', 'nebula', 'wireguard-go'],
+    (program) => program !== 'wg' && !program.startsWith('nebula'),
+  )
+  t.same(sides, ['weft', 'kernel'])
+  t.same(missing, [
+    'nebula was not measured: there is no nebula, nebula-cert; apt-get install nebula',
+    'wireguard-go was not measured: there is no wg; apt-get install wireguard-go wireguard-tools',
+  ])
 })
 
 t.test('without the kernel there are no ratios', async (t) => {

@@ -14,18 +14,29 @@ t.test('labs of its own', { skip: SKIP }, async (t) => {
   const file = `${tmpdir()}/${NAME}.json`
   t.teardown(async () => {
     rmSync(file, { force: true })
-    for (const letter of ['w', 'k']) await down(`${NAME}${letter}`)
+    for (const letter of ['w', 'k', 'o', 'n', 'g']) await down(`${NAME}${letter}`)
   })
-  const only = 'vip,connections'
-  const argv = ['bench', '--quick', '--name', NAME, '--only', only, '--json', file]
+  const argv = [
+    ...['bench', '--quick', '--name', NAME, '--only', 'vip,connections'],
+    ...['--against', 'kernel,ovs,nebula,wireguard-go', '--json', file],
+  ]
   const printed = await ok([...WEFT, ...argv], { timeoutMs: 60_000 })
   const result = JSON.parse(readFileSync(file, 'utf8')) as BenchResult
 
   await t.test('a VIP, with nftables DNAT beside it, and connections', async (t) => {
-    figures(t, result, ['vipTcp1', 'vipShare', 'connections', 'vipConnections'])
-    t.match(printed, /^TCP connections to a VIP +1\/s +\d+ .*\d+\.\d\d$/m)
+    figures(t, result, ['vipTcp1', 'vipShare', 'vipConnections'], ['weft', 'kernel'])
+    t.match(printed, /^TCP connections to a VIP +1\/s +\d+ /m)
     t.match(printed, /VIP connections +kernel +\d+ a second, 0 failed/m)
   })
+  await t.test(
+    'connections of all sides that are installed here; the others are told',
+    async (t) => {
+      figures(t, result, ['connections'], result.sides)
+      const names = [...result.sides, ...result.missing.map((line) => line.split(' ')[0])]
+      t.same(names.toSorted(), ['kernel', 'nebula', 'ovs', 'weft', 'wireguard-go'])
+      for (const line of result.missing) t.ok(printed.includes(line), line)
+    },
+  )
   await t.test('what was not asked for is not measured', async (t) => {
     t.same(
       result.underlays.map(({ rows }) => rows.filter(({ metric }) => metric.id === 'udp64')),
@@ -78,9 +89,7 @@ inLab('between two sandboxes of a cluster', 2, async (t, lab) => {
       [['--from', 'c1', '--to', 'nobody'], 1, /nobody/],
       [['--from', 'c1', '--to', 'h1/c1'], 2, /are one sandbox/],
       [['--from', 'c1', '--to', 'alone'], 2, /share no network/],
-      [['--from', 'c1', '--to', 'h2/c2', '--network', 'other'], 2, /do not share other, but demo/],
       [['--from', 'c1'], 2, /belong together/],
-      [[...pair.slice(1), '--only', 'vip'], 2, /for labs/],
     ] as const) {
       const { code, stderr } = await lab.weft('h1', ['bench', ...argv])
       t.match([code, stderr], [exit, said], argv.join(' '))
@@ -89,17 +98,22 @@ inLab('between two sandboxes of a cluster', 2, async (t, lab) => {
   })
 })
 
-/** Measured of all sides, and compared. */
-function figures(t: Test, result: BenchResult, ids: readonly string[]): void {
+/** Measured of these sides, and compared. */
+function figures(
+  t: Test,
+  result: BenchResult,
+  ids: readonly string[],
+  sides: readonly string[],
+): void {
   for (const id of ids) {
     const row = result.underlays[0]?.rows.find(({ metric }) => metric.id === id)
+    const measured = (row?.cells ?? []).filter(({ summary }) => (summary?.median ?? 0) > 0)
     t.same(
-      row?.cells.map(({ side }) => side),
-      result.sides,
+      measured.map(({ side }) => side),
+      sides,
       id,
     )
-    for (const { side, summary, toKernel } of row?.cells ?? []) {
-      t.ok((summary?.median ?? 0) > 0, `${id} of ${side}: ${summary?.median}`)
+    for (const { side, toKernel } of measured) {
       t.equal(toKernel !== null, side !== 'kernel', `${id} of ${side} / kernel: ${toKernel}`)
     }
   }
@@ -110,4 +124,18 @@ function nothingLeft(t: Test): void {
     .filter((directory) => existsSync(directory))
     .flatMap((directory) => readdirSync(directory).filter((entry) => entry.startsWith(NAME)))
   t.same(left, [])
+  const processes = readdirSync('/proc').filter((pid) => {
+    // Tests beside us have labs of other names.
+    const line = /^\d+$/.test(pid) && pid !== String(process.pid) ? commandLine(pid) : ''
+    return new RegExp(`(?<![a-z0-9])${NAME}[wkong]`).test(line)
+  })
+  t.same(processes.map(commandLine), [])
+}
+
+function commandLine(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
+  } catch {
+    return ''
+  }
 }

@@ -11,6 +11,8 @@ import {
   integrityLine,
   type PairResult,
   resultTable,
+  type Side,
+  SIDES,
   type Underlay,
   UNDERLAY_TITLES,
   UNDERLAYS,
@@ -32,10 +34,12 @@ interface Flags {
   readonly quick?: boolean
   readonly underlay: Underlay | 'both'
   readonly wire?: boolean
+  readonly against: readonly Side[]
   readonly only?: readonly Group[]
   readonly json?: string
 }
 
+const OTHER_SIDES = SIDES.filter((side) => side !== 'weft')
 const ROUNDS = 5
 const PAIR_ROUNDS = 3
 const QUICK_ROUNDS = 1
@@ -65,7 +69,13 @@ export function registerBench(program: Command, cli: Cli): void {
         .default('superframes'),
     )
     .option('--wire', 'the same as --underlay wire')
-    .option('--only <groups>', `only these, of ${GROUPS.join(',')}`, groups)
+    .option(
+      '--against <sides>',
+      `whom, of ${OTHER_SIDES.join(',')}; what is not installed is left out (default: kernel)`,
+      oneOf(OTHER_SIDES),
+      ['kernel'] as Side[],
+    )
+    .option('--only <groups>', `only these, of ${GROUPS.join(',')}`, oneOf(GROUPS))
     .option(
       '--rounds <n>',
       `how many rounds (default: ${ROUNDS}; of two sandboxes ${PAIR_ROUNDS})`,
@@ -92,13 +102,13 @@ async function benchEither(cli: Cli, flags: Flags, context: LabContext): Promise
     throw new WeftError('invalid_argument', '--only vip is for labs, which have VIPs of their own')
   }
   const quick = flags.quick === true
-  if (flags.json !== undefined) write('--json', flags.json, '')
+  requirePlaces(flags)
   const { benchPair } = await import('../../bench/pair.ts')
   const rounds = flags.rounds ?? (quick ? QUICK_ROUNDS : PAIR_ROUNDS)
   const options = { from, to, network, rounds, quick, groups: flags.only ?? GROUPS }
   const result = await benchPair(await cli.client(), options, context)
   cli.print(formatPair(result))
-  if (flags.json !== undefined) write('--json', flags.json, `${JSON.stringify(result, null, 2)}\n`)
+  keep(flags, result)
 }
 
 async function benchLabs(cli: Cli, flags: Flags, context: LabContext): Promise<void> {
@@ -109,21 +119,21 @@ async function benchLabs(cli: Cli, flags: Flags, context: LabContext): Promise<v
     )
   }
   const quick = flags.quick === true
-  // Before minutes of work: whether there is a place for what it finds.
-  if (flags.json !== undefined) write('--json', flags.json, '')
+  requirePlaces(flags)
   const { bench } = await import('../../bench/bench.ts')
   const result = await bench(
     {
       name: flags.name,
       rounds: flags.rounds ?? (quick ? QUICK_ROUNDS : ROUNDS),
       quick,
+      sides: ['weft', ...flags.against],
       underlays: underlaysOf(flags),
       groups: flags.only ?? GROUPS,
     },
     context,
   )
   cli.print(formatResult(result))
-  if (flags.json !== undefined) write('--json', flags.json, `${JSON.stringify(result, null, 2)}\n`)
+  keep(flags, result)
 }
 
 function underlaysOf({ underlay, wire }: Flags): readonly Underlay[] {
@@ -131,12 +141,14 @@ function underlaysOf({ underlay, wire }: Flags): readonly Underlay[] {
   return underlay === 'both' ? UNDERLAYS : [underlay]
 }
 
-function groups(text: string): Group[] {
-  return text.split(',').map((name) => {
-    const group = GROUPS.find((known) => known === name)
-    if (group !== undefined) return group
-    throw new InvalidArgumentError(`${quote(name)} is none of ${GROUPS.join(', ')}.`)
-  })
+/** Reads a list of such words; gives them in the order of `known`. */
+function oneOf<Word extends string>(known: readonly Word[]): (text: string) => Word[] {
+  return (text) => {
+    const words = text.split(',')
+    const strange = words.find((word) => !known.some((one) => one === word))
+    if (strange === undefined) return known.filter((one) => words.includes(one))
+    throw new InvalidArgumentError(`${quote(strange)} is none of ${known.join(', ')}.`)
+  }
 }
 
 export function formatResult(result: BenchResult): string {
@@ -164,6 +176,15 @@ function formatUnderlay(one: UnderlayResult, { sides, underlays }: BenchResult):
   })
   const lines = [...integrity, backgroundLine(one.backgroundBusy)]
   return `\n${title}${formatTable(header, rows)}\n${lines.join('\n')}\n`
+}
+
+/** Before minutes of work: whether there is a place for what it finds. */
+function requirePlaces({ json }: Flags): void {
+  if (json !== undefined) write('--json', json, '')
+}
+
+function keep({ json }: Flags, result: BenchResult | PairResult): void {
+  if (json !== undefined) write('--json', json, `${JSON.stringify(result, null, 2)}\n`)
 }
 
 function write(option: string, path: string, text: string): void {
