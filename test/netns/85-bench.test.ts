@@ -12,13 +12,15 @@ const NAME = `b${process.pid.toString(36)}`
 
 t.test('labs of its own', { skip: SKIP }, async (t) => {
   const file = `${tmpdir()}/${NAME}.json`
+  const page = `${tmpdir()}/${NAME}.html`
   t.teardown(async () => {
     rmSync(file, { force: true })
+    rmSync(page, { force: true })
     for (const letter of ['w', 'k', 'o', 'n', 'g']) await down(`${NAME}${letter}`)
   })
   const argv = [
     ...['bench', '--quick', '--name', NAME, '--only', 'vip,connections'],
-    ...['--against', 'kernel,ovs,nebula,wireguard-go', '--json', file],
+    ...['--against', 'kernel,ovs,nebula,wireguard-go', '--json', file, '--report', page],
   ]
   const printed = await ok([...WEFT, ...argv], { timeoutMs: 60_000 })
   const result = JSON.parse(readFileSync(file, 'utf8')) as BenchResult
@@ -35,6 +37,7 @@ t.test('labs of its own', { skip: SKIP }, async (t) => {
       const names = [...result.sides, ...result.missing.map((line) => line.split(' ')[0])]
       t.same(names.toSorted(), ['kernel', 'nebula', 'ovs', 'weft', 'wireguard-go'])
       for (const line of result.missing) t.ok(printed.includes(line), line)
+      t.match(readFileSync(page, 'utf8'), /<h2>An underlay with all offloads<\/h2>/)
     },
   )
   await t.test('what was not asked for is not measured', async (t) => {

@@ -37,6 +37,7 @@ interface Flags {
   readonly against: readonly Side[]
   readonly only?: readonly Group[]
   readonly json?: string
+  readonly report?: string
 }
 
 const OTHER_SIDES = SIDES.filter((side) => side !== 'weft')
@@ -82,6 +83,7 @@ export function registerBench(program: Command, cli: Cli): void {
       integer(1, 100),
     )
     .option('--json <file>', 'write everything that was found there, too')
+    .option('--report <file>', 'write it there as one page of HTML, too')
     .option('--name <name>', "what the labs' names begin with", 'bench')
     .action((flags: Flags) => interruptible(cli, (context) => benchEither(cli, flags, context)))
 }
@@ -104,11 +106,12 @@ async function benchEither(cli: Cli, flags: Flags, context: LabContext): Promise
   const quick = flags.quick === true
   requirePlaces(flags)
   const { benchPair } = await import('../../bench/pair.ts')
+  const { renderPairReport } = await import('../../bench/report.ts')
   const rounds = flags.rounds ?? (quick ? QUICK_ROUNDS : PAIR_ROUNDS)
   const options = { from, to, network, rounds, quick, groups: flags.only ?? GROUPS }
   const result = await benchPair(await cli.client(), options, context)
   cli.print(formatPair(result))
-  keep(flags, result)
+  keep(flags, result, renderPairReport)
 }
 
 async function benchLabs(cli: Cli, flags: Flags, context: LabContext): Promise<void> {
@@ -121,6 +124,7 @@ async function benchLabs(cli: Cli, flags: Flags, context: LabContext): Promise<v
   const quick = flags.quick === true
   requirePlaces(flags)
   const { bench } = await import('../../bench/bench.ts')
+  const { renderReport } = await import('../../bench/report.ts')
   const result = await bench(
     {
       name: flags.name,
@@ -133,7 +137,7 @@ async function benchLabs(cli: Cli, flags: Flags, context: LabContext): Promise<v
     context,
   )
   cli.print(formatResult(result))
-  keep(flags, result)
+  keep(flags, result, renderReport)
 }
 
 function underlaysOf({ underlay, wire }: Flags): readonly Underlay[] {
@@ -179,12 +183,18 @@ function formatUnderlay(one: UnderlayResult, { sides, underlays }: BenchResult):
 }
 
 /** Before minutes of work: whether there is a place for what it finds. */
-function requirePlaces({ json }: Flags): void {
+function requirePlaces({ json, report }: Flags): void {
   if (json !== undefined) write('--json', json, '')
+  if (report !== undefined) write('--report', report, '')
 }
 
-function keep({ json }: Flags, result: BenchResult | PairResult): void {
+function keep<Result>(
+  { json, report }: Flags,
+  result: Result,
+  render: (result: Result) => string,
+): void {
   if (json !== undefined) write('--json', json, `${JSON.stringify(result, null, 2)}\n`)
+  if (report !== undefined) write('--report', report, render(result))
 }
 
 function write(option: string, path: string, text: string): void {
