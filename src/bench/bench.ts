@@ -112,12 +112,14 @@ class Session {
   readonly #rounds: number
   readonly #steps: readonly Step[]
   readonly #context: LabContext
+  readonly #sideWidth: number
 
-  constructor({ quick, rounds, groups }: BenchOptions, context: LabContext) {
+  constructor({ quick, rounds, groups, sides }: BenchOptions, context: LabContext) {
     this.#effort = quick ? QUICK : FULL
     this.#rounds = rounds
     this.#steps = LAB_STEPS.filter(({ group }) => groups.includes(group))
     this.#context = context
+    this.#sideWidth = Math.max(...sides.map((side) => side.length))
   }
 
   async run(contestants: readonly Contestant[]): Promise<void> {
@@ -141,7 +143,7 @@ class Session {
       signal: this.#context.signal,
       oneMachine: true,
       report: (text) => {
-        const prefix = `${title.padEnd(16)} ${side.padEnd(7)}`
+        const prefix = `${title.padEnd(16)} ${side.padEnd(this.#sideWidth)}`
         this.#context.report({ kind: 'note', text: `${prefix} ${text}` })
       },
       noteBackground: (share) => {

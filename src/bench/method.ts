@@ -53,12 +53,13 @@ export function pairMethodOf(effort: Effort, groups: readonly Group[]): string[]
 }
 
 function tcpLine({ tcpSeconds }: Effort): string {
-  return `TCP: iperf3, ${tcpSeconds} s, ${CONGESTION} at both ends, what the receiver got; back: the other way`
+  return `TCP: iperf3, ${tcpSeconds} s, ${CONGESTION} at both ends, what the receiver got`
 }
 
 function costLines({ idleSeconds }: Effort): string[] {
   return [
-    `all CPU: busy time of all cores (/proc/stat, without steal) during the transfer, less the share that was busy in the ${idleSeconds} s before, for each byte or packet received: both hosts, both ends, the kernel, and what others began meanwhile; not told when others used more than a fifth`,
+    'back: the other way, from the second host to the first',
+    `all CPU: busy time of all cores (/proc/stat, without steal) during the transfer, less the share that was busy in the ${idleSeconds} s before, for each byte, or packet of the best trial with 64 B: both hosts, both ends, the kernel, and what others began meanwhile; not told when others used more than a fifth`,
     'own CPU: what the kernel charges to the daemons (/proc/PID/stat) and to the programs at both ends, for each byte or packet received; with what interrupts did in their time, without ksoftirqd',
     'system calls: those of the data plane of both hosts, for 64 KB sent, acknowledgements too; counted by weft itself, so of weft only',
   ]
@@ -67,14 +68,14 @@ function costLines({ idleSeconds }: Effort): string[] {
 function udpLines({ trialSeconds, maxTrials, losslessTrials }: Effort): string[] {
   return [
     `UDP: weft-flood, ${FLOWS} flows, highest rate with at most ${MAX_LOSS * 100} % lost, what arrived; at most ${maxTrials} trials of ${trialSeconds} s, ` +
-      `64 B of payload are a frame of 106. No loss: the highest rate at which not one was lost, ${losslessTrials} trials more. CPU: of the best trial with 64 B`,
+      `64 B of payload are a frame of 106. No loss: the highest rate at which not one was lost, ${losslessTrials} trials more`,
   ]
 }
 
 function pingLines({ pings, loadSeconds }: Effort): string[] {
   return [
     `ping: ${pings} of ping -A, one as soon as the other is answered; beside UDP and TCP: as many as fit into ${loadSeconds} s. A percentile needs a value beyond it: p99.9 a thousand answers`,
-    'beside UDP: 64 B at half of the highest rate without loss, of the weakest side in that round, the same for all; beside TCP: 1 stream as fast as it goes, the same way',
+    'beside UDP: 64 B at half of the highest rate without loss, of the weakest side (or direction) in that round, the same for all; beside TCP: 1 stream as fast as it goes, the same way',
   ]
 }
 

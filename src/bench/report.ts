@@ -252,7 +252,7 @@ small { color: var(--quiet); }
 @media print {
   body { max-width: none; margin: 0; font-size: 10.5pt; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
-  tr, li, svg { break-inside: avoid; }
+  tr, li, figure { break-inside: avoid; }
   h2, h3, figcaption { break-after: avoid; }
 }
 `

@@ -29,6 +29,7 @@ export async function udp(
 ): Promise<Figures> {
   const { maxTrials, losslessTrials, idleSeconds } = context.effort
   const background = context.oneMachine ? await backgroundShare(idleSeconds) : NaN
+  if (context.oneMachine) context.noteBackground(background)
   const trials: CostedTrial[] = []
   // What was tried for the one is known for the other.
   const some = { maxLoss: MAX_LOSS, maxTrials }
