@@ -8,9 +8,6 @@ me=$(basename "$0")
 PATH=${PATH:-/usr/local/bin:/usr/bin:/bin}:/usr/local/sbin:/usr/sbin:/sbin
 export PATH
 
-# tsx, which loads the tests, would cache in a directory of /tmp that anybody can make first; without it is as quick.
-export TSX_DISABLE_CACHE=1
-
 say() { printf '%s: %s\n' "$me" "$*"; }
 warn() { printf '%s: %s\n' "$me" "$*" >&2; }
 die() {

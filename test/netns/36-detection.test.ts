@@ -2,7 +2,7 @@
 //
 // Short here; scripts/measure-detection does many rounds, for several numbers of hosts, and writes the figures down.
 //
-// Runs alone: detection is timed.
+// Runs with few: detection is timed, in seconds.
 
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'

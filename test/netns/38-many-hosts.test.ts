@@ -5,7 +5,7 @@
 //
 // Short here; WEFT_SOAK_HOSTS, WEFT_SOAK_PARTED_SECONDS and WEFT_SOAK_RECORDS make it long (scripts/measure-agreement).
 //
-// Runs alone: agreement is timed.
+// Runs with few: agreement is timed, in seconds.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'

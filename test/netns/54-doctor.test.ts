@@ -195,7 +195,12 @@ async function pathMtu(t: Test, lab: Lab): Promise<void> {
     )
     t.match(found[0]?.found, host === 'h1' ? /path MTU 1400/ : /path MTU 140[0-4]/)
   }
-  const { stdout, stderr } = await lab.on('h1', [process.execPath, '--import=tsx', '-e', BY_PING])
+  const { stdout, stderr } = await lab.on('h1', [
+    process.execPath,
+    `--import=${ROOT}/test/typescript.mjs`,
+    '-e',
+    BY_PING,
+  ])
   t.match(stdout, /^reply,too_big 1400,(silence|unreachable)\n$/, `ping sees it, too ${stderr}`)
   await set(1500)
   await well(t, lab, 'h1')

@@ -6,7 +6,7 @@
 //
 // h1 is the older side in everything: h3 has counted on before it takes what h1 takes.
 //
-// Runs alone: from the heal until all are reached again is timed.
+// Runs with few: from the heal until all are reached again is timed, in seconds.
 
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'

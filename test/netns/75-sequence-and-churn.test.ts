@@ -23,11 +23,12 @@ import {
 } from '../../src/bench/outputs.ts'
 import { weftFlood } from '../../src/bench/programs.ts'
 import { booked, type Ledger, queuesOf, readLedger, sumOf } from '../fixtures/drop-ledger.ts'
+import { effort } from '../fixtures/effort.ts'
 import { inLab, type Lab, type Sandbox } from '../fixtures/lab.ts'
 
 /** Of both directions together. */
 const PACKETS = Number(process.env['WEFT_SOAK_PACKETS'] ?? 200_000)
-const CHURN_SECONDS = Number(process.env['WEFT_SOAK_CHURN_SECONDS'] ?? 6)
+const CHURN_SECONDS = Number(process.env['WEFT_SOAK_CHURN_SECONDS'] ?? effort(6, 3))
 
 const FLOWS = 16
 /** Of each direction; two cores carry it beside what else they do. */

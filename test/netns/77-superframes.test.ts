@@ -79,7 +79,8 @@ async function hang(t: Test, lab: Lab, c1: Sandbox, c2: Sandbox): Promise<void> 
   t.ok(share > 0.4, both)
 }
 
-const HANG_MS = 8000
+/** Two transfers long, and what begins and ends them. */
+const HANG_MS = 6000
 /** Until it hangs: the debugger has gone by then. */
 const AFTER_MS = 300
 

@@ -1,7 +1,7 @@
 // A daemon costs little while nothing happens, and does not grow with what has come and gone.
 //
 //      h1 172.31.1.11   a daemon, looked at in /proc
-//      │ soak           60 endpoints, one after the other: a namespace, a process, a namespace, ...
+//      │ soak           endpoints, one after the other: a namespace, a process, a namespace, ...
 //      │ e0 ... e9      10 endpoints that do nothing
 //      └──── 172.31.1.1 ── r
 //
@@ -10,9 +10,10 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { run } from '../fixtures/commands.ts'
+import { effort } from '../fixtures/effort.ts'
 import { inLab, type Lab, ROOT } from '../fixtures/lab.ts'
 
-const ENDPOINTS = 60
+const ENDPOINTS = effort(60, 30)
 
 inLab('footprint', 1, async (t, lab) => {
   await t.test(`${ENDPOINTS} endpoints come and go: nothing of them stays`, async (t) => {

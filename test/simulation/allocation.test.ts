@@ -1,12 +1,13 @@
 // Networks and addresses under all troubles: after convergence nothing has two owners, and nobody claims what he knows to be held.
 
 import t from 'tap'
+import { effort } from '../fixtures/effort.ts'
 import { SEED } from '../fixtures/random.ts'
 import { runAllocation } from './allocation-scenario.ts'
 
 /** Others each time, unless WEFT_TEST_SEED says which; scripts/simulate allocation runs as many as one wants. */
 const FIRST = SEED * 1_000
-const COUNT = Number(process.env['WEFT_SIMULATE_SEEDS'] ?? 40)
+const COUNT = Number(process.env['WEFT_SIMULATE_SEEDS'] ?? effort(100, 40))
 
 t.test(`${COUNT} random clusters from seed ${FIRST} on allocate nothing twice`, async (t) => {
   let [allocated, repaired] = [0, 0]

@@ -1,6 +1,7 @@
 // Random clusters with random faults: whatever happens, hosts agree soon afterwards, and nobody holds what nobody wrote.
 
 import t from 'tap'
+import { effort } from '../fixtures/effort.ts'
 import { SEED } from '../fixtures/random.ts'
 import { Distribution, distributionOf } from './distribution.ts'
 import { converge, detect, endure, spread } from './measurements.ts'
@@ -8,7 +9,7 @@ import { runScenario } from './scenario.ts'
 
 /** Others each time, unless WEFT_TEST_SEED says which; scripts/simulate runs as many as one wants. */
 const FIRST = SEED * 1_000
-const COUNT = Number(process.env['WEFT_SIMULATE_SEEDS'] ?? 60)
+const COUNT = Number(process.env['WEFT_SIMULATE_SEEDS'] ?? effort(300, 40))
 
 t.test(`${COUNT} random clusters from seed ${FIRST} on keep all properties`, async (t) => {
   for (let seed = FIRST; seed < FIRST + COUNT; seed++) {
