@@ -87,7 +87,9 @@ int Dataplane::Start(std::function<void(PortId)> on_port_gone, const std::vector
     }
     const auto index = static_cast<size_t>(i);
     const int cpu = index < options_.worker_cpus.size() ? options_.worker_cpus[index] : -1;
-    auto worker = std::make_unique<Worker>(i, shared, options_.vxlan_port, options_.copy_dscp, cpu);
+    auto worker =
+        std::make_unique<Worker>(i, shared, options_.vxlan_port, options_.copy_dscp,
+                                 Worker::Manners{.cpu = cpu, .spin_ns = options_.spin_ns});
     if (!worker->Open(options_.address, socket)) {
       const int why = errno;
       *error = std::string("cannot bind the VXLAN port: ") + strerror(why);

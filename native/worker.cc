@@ -1,6 +1,7 @@
 #include "worker.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -42,9 +43,11 @@ bool Add(int epoll, int fd, WaitFor kind, uint32_t id) {
 
 }  // namespace
 
-Worker::Worker(int index, const Shared& shared, uint16_t vxlan_port, bool copy_dscp, int cpu)
+Worker::Worker(int index, const Shared& shared, uint16_t vxlan_port, bool copy_dscp,
+               const Manners& manners)
     : index_(index),
-      cpu_(cpu),
+      cpu_(manners.cpu),
+      patience_(manners.spin_ns),
       shared_(shared),
       conntrack_(shared.flows, &counters_, shared.seed, shared.buckets),
       underlay_(*shared.source_ports, vxlan_port, copy_dscp),
@@ -102,31 +105,51 @@ void Worker::Run() {
   PreferThisThread();
   if (cpu_ >= 0) KeepThisThreadOn(cpu_);
   epoll_event events[kEventBatch];
-  int patience_ms = 0;
+  int most_ms = 0;
+  uint64_t ended_ns = NowNs();
   while (!stopping_.load(std::memory_order_acquire)) {
-    const int count = epoll_wait(epoll_, events, kEventBatch, patience_ms);
-    counters_.Add(Counter::system_calls);
+    const int count = Wait(events, most_ms);
     turn_++;
     shared_.rcu->Online(index_);
     const uint64_t now_ns = NowNs();
+    uint64_t bytes = 0;
     for (int i = 0; i < count; i++) {
       const uint64_t packed = events[i].data.u64;
       switch (WaitKind(packed)) {
         case WaitFor::kMailbox:
-          HandleMailbox(now_ns);
+          bytes += HandleMailbox(now_ns);
           break;
         case WaitFor::kUnderlay:
-          HandleUnderlay(now_ns);
+          bytes += HandleUnderlay(now_ns);
           break;
         case WaitFor::kPort:
-          HandlePort(WaitId(packed), now_ns);
+          bytes += HandlePort(WaitId(packed), now_ns);
           break;
       }
     }
     // Without flows nothing wakes a worker that has nothing to do.
-    patience_ms = SweepWhenDue(now_ns) ? static_cast<int>(kSweepEveryNs / 1'000'000) : -1;
+    most_ms = SweepWhenDue(now_ns) ? static_cast<int>(kSweepEveryNs / 1'000'000) : -1;
     shared_.rcu->Offline(index_);
+    if (count > 0) patience_.Came(now_ns - ended_ns, bytes, now_ns);
+    ended_ns = NowNs();
   }
+}
+
+int Worker::Wait(epoll_event* events, int most_ms) {
+  uint64_t now_ns = NowNs();
+  const uint64_t until_ns = now_ns + patience_.LookForNs(now_ns);
+  while (now_ns < until_ns) {
+    const int count = epoll_wait(epoll_, events, kEventBatch, 0);
+    counters_.Add(Counter::system_calls);
+    if (count > 0) return count;
+    const uint64_t before_ns = NowNs();
+    sched_yield();
+    now_ns = NowNs();
+    // Somebody else wanted this CPU, and may want it again.
+    if (now_ns - before_ns > Patience::kCrowdedNs) break;
+  }
+  counters_.Add(Counter::system_calls);
+  return epoll_wait(epoll_, events, kEventBatch, most_ms);
 }
 
 bool Worker::SweepWhenDue(uint64_t now_ns) {
@@ -140,7 +163,8 @@ bool Worker::SweepWhenDue(uint64_t now_ns) {
   return true;
 }
 
-void Worker::HandleMailbox(uint64_t now_ns) {
+uint64_t Worker::HandleMailbox(uint64_t now_ns) {
+  uint64_t bytes = 0;
   mailbox_.TakeAll(&mail_);
   for (Mailbox::Item& item : mail_) {
     const OpenPort* open = shared_.ports->Find({item.port});
@@ -149,31 +173,36 @@ void Worker::HandleMailbox(uint64_t now_ns) {
       continue;
     }
     const auto size = static_cast<uint32_t>(item.buffer.size());
+    bytes += size;
     Frame frame(item.buffer.data(), size, size - kHeadroom);
     frame.offload = item.offload;
     frame.datagrams = item.datagrams;
     Trail trail;
     executor_.DeliverInward(open->port, now_ns, &frame, &trail);
   }
+  return bytes;
 }
 
-void Worker::HandleUnderlay(uint64_t now_ns) {
+uint64_t Worker::HandleUnderlay(uint64_t now_ns) {
+  uint64_t bytes = 0;
   Arrival arrivals[UnderlaySocket::kReceiveBatch];
   const int count = underlay_.Receive(arrivals, &counters_);
   Inward inward(*shared_.tables, &executor_, &counters_, now_ns);
   const bool udp = TapPort::TakesUdpSuperframes();
   for (int i = 0; i < count; i++) {
+    bytes += arrivals[i].length;
     inward.Count(arrivals[i]);
     coalescer_.Take(arrivals[i], udp, &inward);
   }
   coalescer_.Flush(&inward);
+  return bytes;
 }
 
-void Worker::HandlePort(PortId id, uint64_t now_ns) {
+uint64_t Worker::HandlePort(PortId id, uint64_t now_ns) {
   // An event that was under way when the port was closed: the number is never used again, so it is
   // not another's.
   const OpenPort* open = shared_.ports->Find({id});
-  if (open == nullptr) return;
+  if (open == nullptr) return 0;
   Port* port = open->port;
   uint64_t frames = 0;
   uint64_t bytes = 0;
@@ -226,6 +255,7 @@ void Worker::HandlePort(PortId id, uint64_t now_ns) {
                           std::memory_order_relaxed);
   traffic.rx_bytes.store(traffic.rx_bytes.load(std::memory_order_relaxed) + bytes,
                          std::memory_order_relaxed);
+  return bytes;
 }
 
 }  // namespace weft

@@ -3,6 +3,8 @@
 #ifndef WEFT_WORKER_H_
 #define WEFT_WORKER_H_
 
+#include <sys/epoll.h>
+
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -14,6 +16,7 @@
 #include "io/coalescer.h"
 #include "io/underlay_socket.h"
 #include "mailbox.h"
+#include "patience.h"
 #include "tables/tables.h"
 
 namespace weft {
@@ -33,8 +36,13 @@ class Worker {
     std::function<void(PortId)> on_port_gone;
   };
 
-  // `cpu`: where it runs, -1: where the kernel has it.
-  Worker(int index, const Shared& shared, uint16_t vxlan_port, bool copy_dscp, int cpu);
+  struct Manners {
+    int cpu = -1;          // where it runs; -1: where the kernel has it
+    uint64_t spin_ns = 0;  // how long it looks again before it sleeps (patience.h)
+  };
+
+  Worker(int index, const Shared& shared, uint16_t vxlan_port, bool copy_dscp,
+         const Manners& manners);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
@@ -59,14 +67,18 @@ class Worker {
 
  private:
   void Run();
-  void HandleMailbox(uint64_t now_ns);
-  void HandleUnderlay(uint64_t now_ns);
-  void HandlePort(PortId id, uint64_t now_ns);
+  // What has come, at once or after a wait. 0 events: nothing, for `most_ms` (-1: however long).
+  int Wait(epoll_event* events, int most_ms);
+  // Each gives the bytes that it has moved.
+  uint64_t HandleMailbox(uint64_t now_ns);
+  uint64_t HandleUnderlay(uint64_t now_ns);
+  uint64_t HandlePort(PortId id, uint64_t now_ns);
   // Whether the worker has to come by again when nothing happens.
   bool SweepWhenDue(uint64_t now_ns);
 
   const int index_;
   const int cpu_;
+  Patience patience_;
   const Shared shared_;
   Counters counters_;
   Conntrack conntrack_;

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <string>
 
+#include "../patience.h"
 #include "../wire/sum_bytes.h"
 
 namespace weft {
@@ -197,6 +198,20 @@ Napi::Array CounterList(Napi::Env env) {
     array.Set(static_cast<uint32_t>(i), object);
   }
   return array;
+}
+
+Napi::Value LookForNs(const Napi::CallbackInfo& info) {
+  const auto number = [](const Napi::Value& value) {
+    return static_cast<uint64_t>(value.As<Napi::Number>().Int64Value());
+  };
+  Patience patience(number(info[0]));
+  const auto turns = info[1].As<Napi::Array>();
+  for (uint32_t i = 0; i < turns.Length(); i++) {
+    const auto turn = turns.Get(i).As<Napi::Object>();
+    patience.Came(number(turn.Get("waitedNs")), number(turn.Get("bytes")),
+                  number(turn.Get("atNs")));
+  }
+  return Napi::Number::New(info.Env(), static_cast<double>(patience.LookForNs(number(info[2]))));
 }
 
 }  // namespace weft

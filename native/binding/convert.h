@@ -32,10 +32,13 @@ Napi::Object FromFlow(Napi::Env env, const Flow& flow);
 Napi::Array FromOutputs(Napi::Env env, const std::vector<MemoryOutput>& outputs);
 
 // [{name, text, kind: 'count'|'drop'}] in the order of counters.def.
+Napi::Array CounterList(Napi::Env env);
+
 // For tests: each way to sum bytes for a checksum that this CPU has, {name, sum(bytes) modulo
 // 0xffff}.
 Napi::Array ChecksumSums(Napi::Env env);
-Napi::Array CounterList(Napi::Env env);
+// For tests: what a worker's patience (patience.h) decides after turns.
+Napi::Value LookForNs(const Napi::CallbackInfo& info);
 
 }  // namespace weft
 

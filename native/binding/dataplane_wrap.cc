@@ -85,6 +85,7 @@ DataplaneWrap::DataplaneWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) 
       .vxlan_port = static_cast<uint16_t>(U32(options.Get("vxlanPort"))),
       .workers = static_cast<int>(U32(options.Get("workers"))),
       .worker_cpus = std::move(worker_cpus),
+      .spin_ns = uint64_t{U32(options.Get("spinUs"))} * 1000,
       .copy_dscp = options.Get("copyDscp").ToBoolean(),
       .memory = options.Get("memory").ToBoolean(),
       .flows_path = options.Get("flowsPath").As<Napi::String>().Utf8Value(),

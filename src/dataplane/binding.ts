@@ -61,6 +61,9 @@ export const COUNTERS: readonly CounterInfo[] = addon.counterList
 /** Each way to sum bytes for a checksum that this CPU has. */
 export const CHECKSUM_SUMS = addon.checksumSums
 
+/** native/patience.h. For tests. */
+export const lookForNs = addon.lookForNs
+
 /** A frame as a TAP gives it. */
 export interface FromPort {
   readonly bytes: Uint8Array
@@ -82,6 +85,8 @@ export interface DataplaneOptions {
   readonly workers: number
   /** Where each worker runs; empty: where the kernel has it. */
   readonly workerCpus?: readonly number[]
+  /** How long a worker looks again before it sleeps, when packets follow one another. */
+  readonly spinUs?: number
   /** What is sent to other hosts has the DSCP of what is inside. */
   readonly copyDscp?: boolean
   /** No kernel: ports and underlay are in memory, frames come by injectFromPort and injectFromUnderlay. */
@@ -177,6 +182,7 @@ export class Dataplane {
       vxlanPort: options.vxlanPort,
       workers: options.workers,
       workerCpus: options.workerCpus ?? [],
+      spinUs: options.spinUs ?? 0,
       copyDscp: options.copyDscp ?? false,
       memory: options.memory ?? false,
       flowsPath: options.flowsPath ?? '',

@@ -15,11 +15,12 @@ export type Place = { readonly fd: number } | { readonly address: string; readon
 
 /** @throws Error of the system: the address is in use, the descriptor is no such socket */
 export async function listenUdp(place: Place, resolver: Resolver, asker: Asker): Promise<Listener> {
+  const ipv6 = 'address' in place && isIPv6(place.address)
   const socket = createSocket({
-    type: 'address' in place && isIPv6(place.address) ? 'udp6' : 'udp4',
+    type: ipv6 ? 'udp6' : 'udp4',
     // Replies go to addresses, which need no looking up; the usual way would take a turn of the loop for each.
     lookup: (host, _options, callback) => {
-      callback(null, host, isIPv6(host) ? 6 : 4)
+      callback(null, host, ipv6 ? 6 : 4)
     },
   })
   socket.on('message', (message: Buffer, from: RemoteInfo) => {
