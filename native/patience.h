@@ -6,7 +6,9 @@
 //
 //   - after bulk: what is read next was on its way already, and a CPU that seems busy takes no work
 //   over from another one;
-//   - when somebody else wanted this CPU while we looked (the worker yields each time);
+//   - when somebody else wanted this CPU while we looked (the worker yields each time). Who ran for
+//     long may do so again, and a thread that yields gets no turn before the other one's slice is
+//     over, some milliseconds; one that sleeps is woken at once;
 //   - when waits are long: nothing is in a hurry, and an idle worker sleeps.
 
 #ifndef WEFT_PATIENCE_H_
@@ -21,8 +23,6 @@ class Patience {
  public:
   // A turn that moved more than some packets.
   static constexpr uint64_t kBulkBytes = 16 * 1024;
-  // A look that took longer: another thread ran meanwhile.
-  static constexpr uint64_t kCrowdedNs = 5'000;
 
   // `most_ns`: it never looks for longer; 0: it sleeps at once.
   explicit Patience(uint64_t most_ns) : most_ns_(most_ns) {}
@@ -31,6 +31,13 @@ class Patience {
   void Came(uint64_t waited_ns, uint64_t bytes, uint64_t now_ns) {
     short_waits_ = waited_ns <= most_ns_ ? std::min(short_waits_ + 1, kMostCounted) : 0;
     if (bytes >= kBulkBytes) pause_until_ns_ = now_ns + kPauseNs;
+  }
+
+  // The CPU was offered to others, and came back after so long. False: no more now.
+  bool Yielded(uint64_t took_ns, uint64_t now_ns) {
+    if (took_ns < kSharedNs) return true;
+    if (took_ns >= kHogNs) pause_until_ns_ = now_ns + kHogPauseNs;
+    return false;
   }
 
   // From now on; 0: sleep.
@@ -42,6 +49,10 @@ class Patience {
   // One short wait may be chance.
   static constexpr int kMostCounted = 3;
   static constexpr uint64_t kPauseNs = 1'000'000;
+  // Another thread ran meanwhile; and one that has work to do for itself.
+  static constexpr uint64_t kSharedNs = 5'000;
+  static constexpr uint64_t kHogNs = 300'000;
+  static constexpr uint64_t kHogPauseNs = 1'000'000'000;
 
   const uint64_t most_ns_;
   int short_waits_ = 0;

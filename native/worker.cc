@@ -145,8 +145,7 @@ int Worker::Wait(epoll_event* events, int most_ms) {
     const uint64_t before_ns = NowNs();
     sched_yield();
     now_ns = NowNs();
-    // Somebody else wanted this CPU, and may want it again.
-    if (now_ns - before_ns > Patience::kCrowdedNs) break;
+    if (!patience_.Yielded(now_ns - before_ns, now_ns)) break;
   }
   counters_.Add(Counter::system_calls);
   return epoll_wait(epoll_, events, kEventBatch, most_ms);

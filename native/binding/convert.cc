@@ -208,8 +208,9 @@ Napi::Value LookForNs(const Napi::CallbackInfo& info) {
   const auto turns = info[1].As<Napi::Array>();
   for (uint32_t i = 0; i < turns.Length(); i++) {
     const auto turn = turns.Get(i).As<Napi::Object>();
-    patience.Came(number(turn.Get("waitedNs")), number(turn.Get("bytes")),
-                  number(turn.Get("atNs")));
+    const uint64_t at_ns = number(turn.Get("atNs"));
+    if (turn.Has("yieldedNs")) patience.Yielded(number(turn.Get("yieldedNs")), at_ns);
+    patience.Came(number(turn.Get("waitedNs")), number(turn.Get("bytes")), at_ns);
   }
   return Napi::Number::New(info.Env(), static_cast<double>(patience.LookForNs(number(info[2]))));
 }

@@ -51,8 +51,6 @@ export interface Config {
 
 const LEVEL = z.enum(LOG_LEVELS)
 const MAX_WORKERS = 64
-/** Some round trips between two hosts of a lab (docs/benchmarks.md). */
-const SPIN_US = 200
 const MAX_SPIN_US = 10_000
 const CPU = z.number().int().min(0)
 
@@ -153,7 +151,7 @@ export function loadConfig(flags: Readonly<Record<string, unknown>>): Config {
     vxlanPort: settings['vxlan-port'] ?? 4789,
     gossipPort: settings['gossip-port'] ?? 7946,
     ...workersIn(settings),
-    spinUs: settings['spin-us'] ?? SPIN_US,
+    spinUs: settings['spin-us'] ?? 0,
     // The underlay may have uses of its own for it (RFC 2983 section 6).
     copyDscp: settings['copy-dscp'] ?? false,
     pathProbeIntervalMs: settings['path-probe-interval-ms'] ?? PATH_PROBE_INTERVAL_MS,

@@ -196,7 +196,7 @@ export interface Addon {
   /** How long a worker looks again before it sleeps, after what came. For tests. */
   readonly lookForNs: (
     mostNs: number,
-    turns: readonly { waitedNs: number; bytes: number; atNs: number }[],
+    turns: readonly { waitedNs: number; bytes: number; atNs: number; yieldedNs?: number }[],
     nowNs: number,
   ) => number
   readonly checksumSums: readonly { name: string; sum: (bytes: Uint8Array) => number }[]

@@ -31,6 +31,18 @@ t.test('after bulk it sleeps, for a millisecond', async (t) => {
   t.equal(after(waits, BULK, 1_000_000), MOST_NS)
 })
 
+t.test('where another thread ran for long it sleeps, for a second', async (t) => {
+  const at = (yieldedNs: number, sinceNs: number): number => {
+    const turn = { waitedNs: 50_000, bytes: SMALL, atNs: 1_000_000_000 }
+    return lookForNs(MOST_NS, [turn, turn, turn, { ...turn, yieldedNs }], turn.atNs + sinceNs)
+  }
+  t.equal(at(200, 0), MOST_NS, 'nobody')
+  t.equal(at(20_000, 0), MOST_NS, 'somebody who had little to do')
+  t.equal(at(4_000_000, 0), 0)
+  t.equal(at(4_000_000, 999_999_999), 0)
+  t.equal(at(4_000_000, 1_000_000_000), MOST_NS)
+})
+
 t.test('who may not look sleeps at once', async (t) => {
   const turns = [0, 0, 0, 0].map(() => ({ waitedNs: 0, bytes: SMALL, atNs: 1 }))
   t.equal(lookForNs(0, turns, 2), 0)
