@@ -15,7 +15,7 @@ import type { Controller } from '../network/controller.ts'
 import type { Endpoints } from '../network/endpoints.ts'
 import type { Networks } from '../network/networks.ts'
 import type { Services } from '../network/services.ts'
-import { kernelTapDrops, requireClient } from '../network/sandbox.ts'
+import { kernelTapDrops, requireClient, whenGone } from '../network/sandbox.ts'
 import { followLog, readLog } from '../sandbox/output-log.ts'
 import { VERSION } from '../version.ts'
 import { type ClusterVerbs, registerCluster } from './cluster-routes.ts'
@@ -79,6 +79,14 @@ const CLUSTER_COUNTERS: Readonly<Record<string, string>> = {
 
 /** Docker's default for stop. */
 const DEFAULT_GRACE_MS = 10_000
+
+const atOnce = (): Promise<void> => Promise.resolve()
+
+export interface FarStream {
+  readonly far: Duplex
+  /** Settles when what was told by the stream's end is what others are told, too. */
+  readonly over: () => Promise<void>
+}
 
 export class Routes {
   readonly #options: RoutesOptions
@@ -174,7 +182,7 @@ export class Routes {
   }
 
   /** The stream that an upgrade request asks for: of an init here, or of another host's daemon. */
-  async openStream(request: IncomingMessage): Promise<Duplex> {
+  async openStream(request: IncomingMessage): Promise<FarStream> {
     const url = new URL(request.url ?? '', 'http://weft')
     const match = /^\/v1\/sandboxes\/([^/]+)\/(attach|exec)$/.exec(url.pathname)
     if (match === null) throw new WeftError('not_found', `there is no stream at ${url.pathname}`)
@@ -183,23 +191,20 @@ export class Routes {
     if (place.host !== null) {
       const exec = request.headers[EXEC_HEADER]
       const path = pathFor(place.name, request.url ?? '')
-      return await forwardUpgrade(
-        place.host,
-        this.#openApi,
-        path,
-        typeof exec === 'string' ? exec : undefined,
-      )
+      const spec = typeof exec === 'string' ? exec : undefined
+      return { far: await forwardUpgrade(place.host, this.#openApi, path, spec), over: atOnce }
     }
     const sandbox = controller.find(place.name)
     if (match[2] === 'exec') {
       const exec = parseExec(request.headers[EXEC_HEADER])
-      return (await requireClient(sandbox).openStream(exec)).socket
+      return { far: (await requireClient(sandbox).openStream(exec)).socket, over: atOnce }
     }
     const start = url.searchParams.get('start') === '1'
     const rows = wholeNumber('rows', url.searchParams.get('rows') ?? undefined)
     const cols = wholeNumber('cols', url.searchParams.get('cols') ?? undefined)
     const size = rows === undefined || cols === undefined ? undefined : { rows, cols }
-    return (await controller.openStream(sandbox, start, size)).socket
+    const { socket } = await controller.openStream(sandbox, start, size)
+    return { far: socket, over: () => whenGone(sandbox) }
   }
 
   async #locate(name: string, request: IncomingMessage): Promise<Place> {

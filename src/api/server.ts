@@ -6,16 +6,19 @@ import type { IncomingMessage } from 'node:http'
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
 import type { Duplex } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type FastifyInstance, fastify } from 'fastify'
 import { WeftError, httpStatus, isErrorCode, messageOf, toErrorBody } from '../errors.ts'
 import { VERSION } from '../version.ts'
 import type { Logger } from '../log.ts'
-import type { Routes } from './routes.ts'
+import type { FarStream, Routes } from './routes.ts'
 import { STREAM_PROTOCOL, VERSION_HEADER } from './types.ts'
 
 /** A facts file is read from disk, so bodies are small: a command line with its environment. */
 const BODY_LIMIT_BYTES = 4 << 20
 const MAX_PARAMETER_LENGTH = 4096
+/** For what a sandbox had to be released after the end of its command; some milliseconds, unless the host is busy. */
+const OVER_MS = 2000
 
 export interface ServerOptions {
   readonly socket: string
@@ -97,14 +100,14 @@ export class ApiServer {
         throw new WeftError('invalid_argument', `only an upgrade to ${STREAM_PROTOCOL} is known`)
       }
       requireVersion(request.headers[VERSION_HEADER])
-      const far = await this.#options.routes.openStream(request)
+      const { far, over } = await this.#options.routes.openStream(request)
       this.#streams.add(socket)
       socket.once('close', () => this.#streams.delete(socket))
       socket.write(
         `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${STREAM_PROTOCOL}\r\n\r\n`,
       )
       if (head.length > 0) far.write(head)
-      splice(socket, far)
+      splice(socket, far, over)
     } catch (error) {
       const known = asWeftError(error)
       if (known.code === 'internal')
@@ -118,13 +121,13 @@ export class ApiServer {
   }
 }
 
-/** Joins two sockets; the end or failure of one is the other's. */
-function splice(client: Duplex, far: Duplex): void {
+/** Joins two sockets; the end or failure of one is the other's. Who waits for the end of a command (`weft run a; weft ps -a`) finds it ended. */
+function splice(client: Duplex, far: Duplex, over: FarStream['over']): void {
   far.on('error', () => client.destroy())
   client.pipe(far)
-  far.pipe(client)
+  far.pipe(client, { end: false })
   far.once('close', () => {
-    client.end()
+    void Promise.race([over(), sleep(OVER_MS, undefined, { ref: false })]).then(() => client.end())
   })
   client.once('close', () => far.destroy())
 }

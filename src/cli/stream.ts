@@ -61,28 +61,35 @@ export async function joinTerminal(
   }
 }
 
-/** Prints what comes until the exit frame or the end. */
+/** After the exit frame the daemon closes, once all that asks it is told the same; one that hangs is not waited for. */
+const CLOSE_MS = 3000
+
+/** Prints what comes until the end. */
 function receive(socket: Socket, terminal: Terminal): Promise<StreamResult> {
   const stdout = new Output(terminal.stdout, socket)
   const stderr = new Output(terminal.stderr, socket)
   const decoder = new FrameDecoder()
   let error: string | null = null
+  let exitCode: number | null = null
   return new Promise((resolve, reject) => {
+    const ended = () => {
+      resolve({ exitCode, error })
+    }
     socket.on('data', (chunk: Buffer) => {
       try {
         for (const frame of decoder.push(chunk)) {
           if (frame.kind === FrameKind.stdout) stdout.write(frame.bytes)
           else if (frame.kind === FrameKind.stderr) stderr.write(frame.bytes)
           else if (frame.kind === FrameKind.error) error = Buffer.from(frame.bytes).toString('utf8')
-          else if (frame.kind === FrameKind.exit) resolve({ exitCode: frame.bytes[0] ?? 1, error })
+          else if (frame.kind === FrameKind.exit) {
+            exitCode = frame.bytes[0] ?? 1
+            setTimeout(ended, CLOSE_MS).unref()
+          }
         }
       } catch (caught) {
         reject(caught instanceof Error ? caught : new Error(String(caught)))
       }
     })
-    const ended = () => {
-      resolve({ exitCode: null, error })
-    }
     // A daemon that was killed resets the connection: for us the same as an end without an exit.
     socket.on('error', ended)
     socket.on('close', ended)

@@ -2,7 +2,8 @@
 
 import t from 'tap'
 import { parseDuration } from '../../src/cli/health-options.ts'
-import { type Behaviour, fakeDaemon, weft } from './fixtures/fake-daemon.ts'
+import { weft } from '../fixtures/weft.ts'
+import { type Behaviour, fakeDaemon } from './fixtures/fake-daemon.ts'
 
 async function ask(argv: readonly string[], behaviour: Behaviour) {
   const daemon = await fakeDaemon(behaviour)

@@ -2,7 +2,8 @@
 
 import t from 'tap'
 import type { FlowRow, LbRow } from '../../src/api/lb-types.ts'
-import { type Behaviour, fakeDaemon, weft } from './fixtures/fake-daemon.ts'
+import { weft } from '../fixtures/weft.ts'
+import { type Behaviour, fakeDaemon } from './fixtures/fake-daemon.ts'
 
 async function ask(line: string, behaviour: Behaviour) {
   const daemon = await fakeDaemon(behaviour)

@@ -5,7 +5,8 @@ import type { NodeRow } from '../../src/api/cluster-types.ts'
 import type { FdbRow, SandboxInspect } from '../../src/api/types.ts'
 import { parseAttachments, parseEnvironment } from '../../src/cli/options.ts'
 import { VERSION } from '../../src/version.ts'
-import { type Asked, type Behaviour, fakeDaemon, weft } from './fixtures/fake-daemon.ts'
+import { weft } from '../fixtures/weft.ts'
+import { type Asked, type Behaviour, fakeDaemon } from './fixtures/fake-daemon.ts'
 
 t.test('wrong usage: one line that says what, exit 2', async (t) => {
   const rows: [string, RegExp][] = [

@@ -2,7 +2,8 @@
 
 import t from 'tap'
 import type { ServiceSummary } from '../../src/api/service-types.ts'
-import { type Behaviour, fakeDaemon, weft } from './fixtures/fake-daemon.ts'
+import { weft } from '../fixtures/weft.ts'
+import { type Behaviour, fakeDaemon } from './fixtures/fake-daemon.ts'
 
 const ID = 'kls7mti5o4mtk2ybjcr5fcjwp'
 

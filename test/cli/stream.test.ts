@@ -9,7 +9,8 @@ import { PassThrough, Writable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import t, { type Test } from 'tap'
 import { joinTerminal, wantsTerminal } from '../../src/cli/stream.ts'
-import { fakeDaemon, weft } from './fixtures/fake-daemon.ts'
+import { weft } from '../fixtures/weft.ts'
+import { fakeDaemon } from './fixtures/fake-daemon.ts'
 
 const STDIN = 0
 const STDOUT = 1
