@@ -14,7 +14,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("counterList", weft::CounterList(env));
   exports.Set("receiveDescriptor", Napi::Function::New(env, weft::ReceiveDescriptor));
   exports.Set("checksumSums", weft::ChecksumSums(env));
-  exports.Set("lookForNs", Napi::Function::New(env, weft::LookForNs));
+  exports.Set("awakeForNs", Napi::Function::New(env, weft::AwakeForNs));
   exports.Set("startProgram", Napi::Function::New(env, weft::StartProgram));
   return exports;
 }

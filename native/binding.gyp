@@ -13,6 +13,7 @@
         "closer.cc",
         "dataplane.cc",
         "executor.cc",
+        "idle_cpus.cc",
         "scheduling.cc",
         "worker.cc",
         "binding/convert.cc",

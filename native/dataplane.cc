@@ -89,7 +89,7 @@ int Dataplane::Start(std::function<void(PortId)> on_port_gone, const std::vector
     const int cpu = index < options_.worker_cpus.size() ? options_.worker_cpus[index] : -1;
     auto worker =
         std::make_unique<Worker>(i, shared, options_.vxlan_port, options_.copy_dscp,
-                                 Worker::Manners{.cpu = cpu, .spin_ns = options_.spin_ns});
+                                 Worker::Manners{.cpu = cpu, .stay_awake = options_.stay_awake});
     if (!worker->Open(options_.address, socket)) {
       const int why = errno;
       *error = std::string("cannot bind the VXLAN port: ") + strerror(why);

@@ -28,7 +28,7 @@ class Dataplane {
     uint16_t vxlan_port = 4789;
     int workers = 1;
     std::vector<int> worker_cpus = {};  // where each worker runs; empty: where the kernel has it
-    uint64_t spin_ns = 0;               // how long a worker looks again before it sleeps
+    bool stay_awake = false;            // whether workers may keep idle CPUs awake
     bool copy_dscp = false;             // of what is sent to other hosts: the inner packet's
     bool memory =
         false;  // no kernel: ports and underlay are memory twins, frames come by Inject*()

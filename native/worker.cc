@@ -47,7 +47,7 @@ Worker::Worker(int index, const Shared& shared, uint16_t vxlan_port, bool copy_d
                const Manners& manners)
     : index_(index),
       cpu_(manners.cpu),
-      patience_(manners.spin_ns),
+      wakefulness_(manners.stay_awake && idle_cpus_.Open()),
       shared_(shared),
       conntrack_(shared.flows, &counters_, shared.seed, shared.buckets),
       underlay_(*shared.source_ports, vxlan_port, copy_dscp),
@@ -130,22 +130,19 @@ void Worker::Run() {
     // Without flows nothing wakes a worker that has nothing to do.
     most_ms = SweepWhenDue(now_ns) ? static_cast<int>(kSweepEveryNs / 1'000'000) : -1;
     shared_.rcu->Offline(index_);
-    if (count > 0) patience_.Came(now_ns - ended_ns, bytes, now_ns);
+    if (count > 0) wakefulness_.Came(now_ns - ended_ns, bytes, now_ns);
     ended_ns = NowNs();
   }
 }
 
 int Worker::Wait(epoll_event* events, int most_ms) {
-  uint64_t now_ns = NowNs();
-  const uint64_t until_ns = now_ns + patience_.LookForNs(now_ns);
-  while (now_ns < until_ns) {
-    const int count = epoll_wait(epoll_, events, kEventBatch, 0);
-    counters_.Add(Counter::system_calls);
-    if (count > 0) return count;
-    const uint64_t before_ns = NowNs();
-    sched_yield();
-    now_ns = NowNs();
-    if (!patience_.Yielded(now_ns - before_ns, now_ns)) break;
+  const uint64_t awake_ns = wakefulness_.RemainingNs(NowNs());
+  if (awake_ns == 0) {
+    idle_cpus_.LetSleep();
+  } else {
+    if (idle_cpus_.KeepAwake()) counters_.Add(Counter::awake_stretches);
+    const int awake_ms = static_cast<int>(awake_ns / 1'000'000) + 1;
+    most_ms = most_ms < 0 ? awake_ms : std::min(most_ms, awake_ms);
   }
   counters_.Add(Counter::system_calls);
   return epoll_wait(epoll_, events, kEventBatch, most_ms);

@@ -13,11 +13,12 @@
 
 #include "counters.h"
 #include "executor.h"
+#include "idle_cpus.h"
 #include "io/coalescer.h"
 #include "io/underlay_socket.h"
 #include "mailbox.h"
-#include "patience.h"
 #include "tables/tables.h"
+#include "wakefulness.h"
 
 namespace weft {
 
@@ -37,8 +38,8 @@ class Worker {
   };
 
   struct Manners {
-    int cpu = -1;          // where it runs; -1: where the kernel has it
-    uint64_t spin_ns = 0;  // how long it looks again before it sleeps (patience.h)
+    int cpu = -1;             // where it runs; -1: where the kernel has it
+    bool stay_awake = false;  // whether idle CPUs may be kept awake (wakefulness.h)
   };
 
   Worker(int index, const Shared& shared, uint16_t vxlan_port, bool copy_dscp,
@@ -67,7 +68,7 @@ class Worker {
 
  private:
   void Run();
-  // What has come, at once or after a wait. 0 events: nothing, for `most_ms` (-1: however long).
+  // What has come. 0 events: nothing, for at most `most_ms` (-1: however long).
   int Wait(epoll_event* events, int most_ms);
   // Each gives the bytes that it has moved.
   uint64_t HandleMailbox(uint64_t now_ns);
@@ -78,7 +79,8 @@ class Worker {
 
   const int index_;
   const int cpu_;
-  Patience patience_;
+  IdleCpus idle_cpus_;
+  Wakefulness wakefulness_;
   const Shared shared_;
   Counters counters_;
   Conntrack conntrack_;

@@ -11,7 +11,7 @@ storm() {
     say "builds native/$build/storm"
     # Without the addon: what the workers run knows nothing of Node.
     g++ -std=c++20 -Wall -Wextra "$@" -o "$build/storm" \
-      test/storm.cc closer.cc dataplane.cc executor.cc scheduling.cc worker.cc io/*.cc nat/*.cc pipeline/*.cc tables/*.cc wire/*.cc
+      test/storm.cc closer.cc dataplane.cc executor.cc idle_cpus.cc scheduling.cc worker.cc io/*.cc nat/*.cc pipeline/*.cc tables/*.cc wire/*.cc
   fi
   local status=0
   # Without address space randomisation: gcc 12's ThreadSanitizer knows no kernel that uses 32 bits of it.

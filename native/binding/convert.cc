@@ -3,7 +3,7 @@
 #include <cstring>
 #include <string>
 
-#include "../patience.h"
+#include "../wakefulness.h"
 #include "../wire/sum_bytes.h"
 
 namespace weft {
@@ -200,19 +200,19 @@ Napi::Array CounterList(Napi::Env env) {
   return array;
 }
 
-Napi::Value LookForNs(const Napi::CallbackInfo& info) {
+Napi::Value AwakeForNs(const Napi::CallbackInfo& info) {
   const auto number = [](const Napi::Value& value) {
     return static_cast<uint64_t>(value.As<Napi::Number>().Int64Value());
   };
-  Patience patience(number(info[0]));
+  Wakefulness wakefulness(info[0].ToBoolean());
   const auto turns = info[1].As<Napi::Array>();
   for (uint32_t i = 0; i < turns.Length(); i++) {
     const auto turn = turns.Get(i).As<Napi::Object>();
-    const uint64_t at_ns = number(turn.Get("atNs"));
-    if (turn.Has("yieldedNs")) patience.Yielded(number(turn.Get("yieldedNs")), at_ns);
-    patience.Came(number(turn.Get("waitedNs")), number(turn.Get("bytes")), at_ns);
+    wakefulness.Came(number(turn.Get("waitedNs")), number(turn.Get("bytes")),
+                     number(turn.Get("atNs")));
   }
-  return Napi::Number::New(info.Env(), static_cast<double>(patience.LookForNs(number(info[2]))));
+  return Napi::Number::New(info.Env(),
+                           static_cast<double>(wakefulness.RemainingNs(number(info[2]))));
 }
 
 }  // namespace weft

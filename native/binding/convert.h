@@ -37,8 +37,8 @@ Napi::Array CounterList(Napi::Env env);
 // For tests: each way to sum bytes for a checksum that this CPU has, {name, sum(bytes) modulo
 // 0xffff}.
 Napi::Array ChecksumSums(Napi::Env env);
-// For tests: what a worker's patience (patience.h) decides after turns.
-Napi::Value LookForNs(const Napi::CallbackInfo& info);
+// For tests: what wakefulness.h decides after turns.
+Napi::Value AwakeForNs(const Napi::CallbackInfo& info);
 
 }  // namespace weft
 

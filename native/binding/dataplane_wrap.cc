@@ -85,7 +85,7 @@ DataplaneWrap::DataplaneWrap(const Napi::CallbackInfo& info) : ObjectWrap(info) 
       .vxlan_port = static_cast<uint16_t>(U32(options.Get("vxlanPort"))),
       .workers = static_cast<int>(U32(options.Get("workers"))),
       .worker_cpus = std::move(worker_cpus),
-      .spin_ns = uint64_t{U32(options.Get("spinUs"))} * 1000,
+      .stay_awake = options.Get("stayAwake").ToBoolean(),
       .copy_dscp = options.Get("copyDscp").ToBoolean(),
       .memory = options.Get("memory").ToBoolean(),
       .flows_path = options.Get("flowsPath").As<Napi::String>().Utf8Value(),

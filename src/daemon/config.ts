@@ -27,8 +27,8 @@ export interface Config {
   readonly workers: number
   /** The CPU of each worker; empty: where the kernel has them. */
   readonly workerCpus: readonly number[]
-  /** How long a worker looks again before it sleeps, when packets follow one another; 0: not at all. */
-  readonly spinUs: number
+  /** While small packets follow one another, idle CPUs of this host are kept from sleeping. */
+  readonly stayAwake: boolean
   /** The outer packet has the DSCP of the inner one. */
   readonly copyDscp: boolean
   /** How often the path MTU to every member is looked for. */
@@ -51,7 +51,6 @@ export interface Config {
 
 const LEVEL = z.enum(LOG_LEVELS)
 const MAX_WORKERS = 64
-const MAX_SPIN_US = 10_000
 const CPU = z.number().int().min(0)
 
 /** Every setting, as the file spells it. `WEFT_` + upper case with underscores in the environment. */
@@ -62,7 +61,7 @@ const SETTINGS = {
   'gossip-port': z.coerce.number().int().min(1).max(65_535),
   'path-probe-interval-ms': z.coerce.number().int().min(100).max(86_400_000),
   workers: z.coerce.number().int().min(1).max(MAX_WORKERS),
-  'spin-us': z.coerce.number().int().min(0).max(MAX_SPIN_US),
+  'stay-awake': z.enum(['on', 'off']),
   'worker-cpus': z.union(
     [
       z.array(CPU),
@@ -151,7 +150,7 @@ export function loadConfig(flags: Readonly<Record<string, unknown>>): Config {
     vxlanPort: settings['vxlan-port'] ?? 4789,
     gossipPort: settings['gossip-port'] ?? 7946,
     ...workersIn(settings),
-    spinUs: settings['spin-us'] ?? 0,
+    stayAwake: settings['stay-awake'] !== 'off',
     // The underlay may have uses of its own for it (RFC 2983 section 6).
     copyDscp: settings['copy-dscp'] ?? false,
     pathProbeIntervalMs: settings['path-probe-interval-ms'] ?? PATH_PROBE_INTERVAL_MS,

@@ -68,7 +68,7 @@ export async function runDaemon(flags: object): Promise<void> {
 }
 
 async function start(config: Config, undo: Undo, requests: EndRequests): Promise<void> {
-  const { name, vxlanPort, workers, workerCpus, spinUs, copyDscp, runDir, stateDir } = config
+  const { name, vxlanPort, workers, workerCpus, stayAwake, copyDscp, runDir, stateDir } = config
   const lock = await takeLock()
   undo.push(() => void lock.close())
   await makeDirectory(runDir, 0o755, undo)
@@ -87,7 +87,7 @@ async function start(config: Config, undo: Undo, requests: EndRequests): Promise
     vxlanPort,
     workers,
     workerCpus,
-    spinUs,
+    stayAwake,
     copyDscp,
     flowsPath,
   })

@@ -184,7 +184,7 @@ export interface Addon {
     vxlanPort: number
     workers: number
     workerCpus: readonly number[]
-    spinUs: number
+    stayAwake: boolean
     copyDscp: boolean
     memory: boolean
     flowsPath: string
@@ -192,13 +192,13 @@ export interface Addon {
     seed: bigint
   }) => NativeDataplane
   readonly counterList: readonly { name: string; text: string; kind: 'count' | 'drop' }[]
-  /** Each way to sum bytes for a checksum that this CPU has; modulo 0xffff. For tests. */
-  /** How long a worker looks again before it sleeps, after what came. For tests. */
-  readonly lookForNs: (
-    mostNs: number,
-    turns: readonly { waitedNs: number; bytes: number; atNs: number; yieldedNs?: number }[],
+  /** How long idle CPUs are kept awake after what came. For tests. */
+  readonly awakeForNs: (
+    allowed: boolean,
+    turns: readonly { waitedNs: number; bytes: number; atNs: number }[],
     nowNs: number,
   ) => number
+  /** Each way to sum bytes for a checksum that this CPU has; modulo 0xffff. For tests. */
   readonly checksumSums: readonly { name: string; sum: (bytes: Uint8Array) => number }[]
   receiveDescriptor(path: string, request: string): Promise<{ fd: number; reply: string }>
   startProgram(

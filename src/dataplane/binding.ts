@@ -61,8 +61,8 @@ export const COUNTERS: readonly CounterInfo[] = addon.counterList
 /** Each way to sum bytes for a checksum that this CPU has. */
 export const CHECKSUM_SUMS = addon.checksumSums
 
-/** native/patience.h. For tests. */
-export const lookForNs = addon.lookForNs
+/** native/wakefulness.h. For tests. */
+export const awakeForNs = addon.awakeForNs
 
 /** A frame as a TAP gives it. */
 export interface FromPort {
@@ -85,8 +85,8 @@ export interface DataplaneOptions {
   readonly workers: number
   /** Where each worker runs; empty: where the kernel has it. */
   readonly workerCpus?: readonly number[]
-  /** How long a worker looks again before it sleeps, when packets follow one another. */
-  readonly spinUs?: number
+  /** While small packets follow one another, idle CPUs are kept from sleeping. */
+  readonly stayAwake?: boolean
   /** What is sent to other hosts has the DSCP of what is inside. */
   readonly copyDscp?: boolean
   /** No kernel: ports and underlay are in memory, frames come by injectFromPort and injectFromUnderlay. */
@@ -182,7 +182,7 @@ export class Dataplane {
       vxlanPort: options.vxlanPort,
       workers: options.workers,
       workerCpus: options.workerCpus ?? [],
-      spinUs: options.spinUs ?? 0,
+      stayAwake: options.stayAwake ?? false,
       copyDscp: options.copyDscp ?? false,
       memory: options.memory ?? false,
       flowsPath: options.flowsPath ?? '',

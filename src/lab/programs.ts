@@ -25,7 +25,7 @@ const PASSED_ON: readonly string[] = [
   'WEFT_LOG_LEVEL',
   'WEFT_TEST_HOOKS',
   'WEFT_PATH_PROBE_INTERVAL_MS',
-  'WEFT_SPIN_US',
+  'WEFT_STAY_AWAKE',
   // What is outside of the lab: the machine's resolvers may not be reached from inside.
   'WEFT_DNS',
   'WEFT_DNS_LISTEN',

@@ -32,7 +32,7 @@ const CHURN_SECONDS = Number(process.env['WEFT_SOAK_CHURN_SECONDS'] ?? effort(6,
 
 const FLOWS = 16
 /** Of each direction; two cores carry it beside what else they do. */
-const STEADY_PPS = 15_000
+const STEADY_PPS = Number(process.env['WEFT_SOAK_PPS'] ?? 15_000)
 const ENDPOINTS_PER_SECOND = 50
 /** Of the flood beside which endpoints come and go. */
 const CHURN_PAYLOAD = 200

@@ -6,10 +6,11 @@
 // Runs alone: transfers are compared. Figures are docs/benchmarks.md's; here are bounds that hold on a machine that does much else, and that a lane which has
 // fallen back to single datagrams breaks tenfold.
 
+import { existsSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
 import { plainUnderlayBatches } from '../../src/bench/underlay.ts'
-import { ok, run } from '../fixtures/commands.ts'
+import { eventually, ok, run } from '../fixtures/commands.ts'
 import { inLab, inNetns, type Lab, type Sandbox } from '../fixtures/lab.ts'
 
 const CHUNK = 65_536
@@ -25,6 +26,9 @@ inLab('superframes', 2, async (t, lab) => {
   }
   await t.test('few system calls for much data, and no call from Node', (t) => bulk(t, lab, c1, c2))
   await t.test('JavaScript that hangs changes nothing', (t) => hang(t, lab, c1, c2))
+  await t.test('idle CPUs stay awake while pings follow one another, and no longer', (t) =>
+    awake(t, lab, c1, c2),
+  )
 })
 
 async function bulk(t: Test, lab: Lab, c1: Sandbox, c2: Sandbox): Promise<void> {
@@ -55,6 +59,25 @@ async function bulk(t: Test, lab: Lab, c1: Sandbox, c2: Sandbox): Promise<void> 
   // Asking for the counters, timers of the daemon: not one for a thousand frames.
   const frames = more('h1', 'underlay_tx_datagrams')
   t.ok(both('node_calls') < frames / 1000, `${both('node_calls')} calls for ${frames} packets`)
+}
+
+/** What the kernel is asked for by all together: how late an idle CPU may be, in us. */
+const LATENCY = '/dev/cpu_dma_latency'
+
+async function awake(t: Test, lab: Lab, c1: Sandbox, c2: Sandbox): Promise<void> {
+  const askedUs = () => readFileSync(LATENCY).readInt32LE()
+  if (!existsSync(LATENCY) || askedUs() === 0) {
+    t.pass(`${LATENCY} is not there, or others keep CPUs awake`)
+    return
+  }
+  const ping = c1.start(['ping', '-A', '-q', '-w', '2', c2.ip])
+  await eventually(() => askedUs() === 0, 2000, 'a request to stay awake')
+  await ping.ended
+  await eventually(() => askedUs() !== 0, 1000, 'its end')
+  await run(inNetns(c1.netns, ['ping', '-i', '0.1', '-c', '5', c2.ip]))
+  t.not(askedUs(), 0, 'packets that are far apart keep nothing awake')
+  const stretches = (await counters(lab))['h1']?.['awake_stretches'] ?? 0
+  t.ok(stretches > 0, `${stretches} stretches`)
 }
 
 async function hang(t: Test, lab: Lab, c1: Sandbox, c2: Sandbox): Promise<void> {

@@ -21,10 +21,11 @@ export function registerDaemon(program: Command): void {
     )
     .option('--workers <n>', 'packet threads (default: 1)', integer(1, 64))
     .option('--worker-cpus <list>', 'a CPU for each, as in 2,3 (default: wherever there is room)')
-    .option(
-      '--spin-us <us>',
-      'how long a packet thread looks again before it sleeps (default: 0; idle cores: 200)',
-      integer(0, 10_000),
+    .addOption(
+      new Option(
+        '--stay-awake <when>',
+        'keep idle CPUs from sleeping while small packets follow one another (default: on)',
+      ).choices(['on', 'off']),
     )
     .option('--facts <file>', 'members, networks and endpoints from a file (docs/facts.md)')
     .option(
