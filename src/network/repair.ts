@@ -204,10 +204,8 @@ export class Repair {
         case 'discard':
           this.#discard(action.vip)
           break
-        default: {
-          const home = homes.get(action.endpoint)
-          if (home !== undefined) await this.#change(action, home)
-        }
+        default:
+          await this.#change(action, homes.get(action.endpoint))
       }
     } catch (error) {
       this.#fail(action, error)
@@ -249,16 +247,16 @@ export class Repair {
 
   async #change(
     action: RepairAction & { readonly kind: 'readdress' | 'stop' | 'follow' },
-    home: Home,
+    home: Home | undefined,
   ): Promise<void> {
     const { endpoints, controller } = this.#options
-    const { sandbox, endpoint } = home
-    const { name } = sandbox.spec
-    if (!sandbox.made || !endpoint.isUp) {
+    if (home === undefined || !home.sandbox.made || !home.endpoint.isUp) {
       // Who makes it sees to it that it has what nobody else claims; if that comes just then, it is for us.
       this.#retry()
       return
     }
+    const { sandbox, endpoint } = home
+    const { name } = sandbox.spec
     switch (action.kind) {
       case 'follow':
         endpoints.follow(name, endpoint, action.vni)

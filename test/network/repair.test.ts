@@ -218,6 +218,18 @@ t.test(
   },
 )
 
+t.test('one whose record is there before it is follows when it is there', async (t) => {
+  const bench = new Bench()
+  const mine = bench.here('mine', 5)
+  const sandboxes = bench.sandboxes.splice(0)
+  await bench.pass(1_000)
+  bench.network('n1', 4200, '10.0.0.0/24')
+  t.same(await bench.pass(1_500), [])
+  bench.sandboxes.push(...sandboxes)
+  t.same(await bench.pass(1_100), ['follow mine 4200', 'note mine'])
+  t.equal(mine.spec.vni, 4200)
+})
+
 t.test('what an earlier daemon has begun is brought to its end', async (t) => {
   const bench = new Bench()
   const formerly = { mac: macFromIpv4(ip(4)), ip: ip(4), ip6: null }

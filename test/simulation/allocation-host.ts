@@ -141,8 +141,12 @@ export class AllocatingHost {
     const { acknowledge } = peers
     const claims = new EndpointClaims({ netdb, networks, book, randomBytes, acknowledge })
     const services = new Services({ netdb, peers, networks, book, clock: wall, randomBytes })
-    const adopted = this.sandboxes().map((noted) => [noted.spec.id, sandboxOf(noted)] as const)
-    const sandboxes = new Map(adopted)
+    const sandboxes = new Map<string, Sandbox>()
+    for (const { name, spec } of this.sandboxes()) {
+      const sandbox = sandboxOf(name, { spec, port: 0, isUp: true })
+      sandbox.made = true
+      sandboxes.set(spec.id, sandbox)
+    }
     const daemon: Daemon = { life, networks, services, claims, sandboxes, pending: 0 }
     this.#daemon = daemon
     clock.setTimeout(() => {
@@ -198,19 +202,22 @@ export class AllocatingHost {
       `attach ${name} to ${network}${ip === undefined ? '' : ` as ${ip}`}`,
       async ({ life, claims, sandboxes }) => {
         const spec = await claims.promise({ network, name, interface: 'eth0', ip }, () => 1450)
-        const endpoint = { spec }
+        const endpoint: OpenEndpoint = { spec, port: 0, isUp: false }
+        const sandbox = sandboxOf(name, endpoint)
+        sandboxes.set(spec.id, sandbox)
         try {
           claims.put(name, spec)
           await claims.settle(name, [endpoint], () => undefined)
         } catch (error) {
+          sandboxes.delete(spec.id)
           life.netdb.remove('endpoint', spec.id)
           throw error
         } finally {
           claims.forget(spec)
         }
-        const noted = { name, spec: endpoint.spec }
-        sandboxes.set(spec.id, sandboxOf(noted))
-        this.#note(noted)
+        endpoint.isUp = true
+        sandbox.made = true
+        this.#note({ name, spec: endpoint.spec })
         this.#world.counts.endpoints++
         return `has ${endpoint.spec.ip}, ${spec.id.slice(0, 8)}`
       },
@@ -411,9 +418,9 @@ export class AllocatingHost {
   }
 }
 
-/** One that runs, whose only endpoint is up; there is no init behind it. */
-function sandboxOf({ name, spec }: Noted): Sandbox {
-  const endpoint: OpenEndpoint = { spec, port: 0, isUp: true }
+/** One with a single endpoint, and no init behind it. */
+function sandboxOf(name: string, endpoint: OpenEndpoint): Sandbox {
+  const { spec } = endpoint
   const described: SandboxSpec = {
     version: 1,
     id: spec.id,
@@ -430,6 +437,5 @@ function sandboxOf({ name, spec }: Noted): Sandbox {
   const sandbox = newSandbox(described, 'running')
   sandbox.client = {} as unknown as InitClient
   sandbox.endpoints = [endpoint]
-  sandbox.made = true
   return sandbox
 }
