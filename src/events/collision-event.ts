@@ -37,12 +37,12 @@ export function collisionEvent(finding: Finding, view: View): Happening {
         subnetNetwork(finding.keeps, view),
         subnetNetwork(finding.loses, view),
       ]
-      const [one, other] = finding.ranges.map(formatCidr)
-      return {
-        kind: 'collision',
-        object: second.name,
-        text: `${one ?? ''} of network ${first.called} and ${other ?? ''} of network ${second.called} overlap: both work, but no sandbox may be on both`,
-      }
+      const [one = '', other = ''] = finding.ranges.map(formatCidr)
+      const text =
+        first.called === second.called
+          ? `${one} and ${other} of network ${first.called} overlap: who is on one may not reach all who are on the other; use another network`
+          : `${one} of network ${first.called} and ${other} of network ${second.called} overlap: both work, but no sandbox may be on both`
+      return { kind: 'collision', object: second.name, text }
     }
     case 'name': {
       const { name, of, keeps, loses } = finding

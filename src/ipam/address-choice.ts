@@ -63,14 +63,13 @@ const SPREAD = 64
 export function chooseAddresses<S extends AddressSubnet>(
   question: AddressQuestion<S>,
 ): ChosenAddresses<S> {
-  const { wish, subnets } = question
+  const { wish } = question
   const wantedMac = wish.mac === undefined ? null : requireMac(question, parseMacAddress(wish.mac))
   const wantedIp = wantedIpv4(question)
-  const ip = wantedIp ?? chooseIp(question)
-  const subnet =
+  const { subnet, ip } =
     wantedIp === null
-      ? (subnets.find(({ cidr }) => cidrContains(cidr, ip)) as S)
-      : requireInSubnet(question, wantedIp)
+      ? chooseIp(question)
+      : { subnet: requireInSubnet(question, wantedIp), ip: wantedIp }
   const mac = wantedMac ?? macFromIpv4(ip)
   const supersedes = requireFree(question, ip, mac)
   return { subnet, ip, ip6: ipv6Of(subnet, ip), mac, supersedes }
@@ -113,22 +112,26 @@ function invalid(message: string): WeftError {
 }
 
 /** The first that is free: of those that were not released lately, else the one that was released longest ago. */
-function chooseIp<S extends AddressSubnet>(question: AddressQuestion<S>): Ipv4Address {
+function chooseIp<S extends AddressSubnet>(
+  question: AddressQuestion<S>,
+): { subnet: S; ip: Ipv4Address } {
   const { networkId, subnets, held, released, contenders } = question
   const recent = new Set([...released.keys()].map((ip) => ipv4ToNumber(ip)))
   for (const subnet of subnets) {
     const number = preferred(freshIn(subnet, held, recent), contenders, networkId, SPREAD)
-    if (number !== undefined) return numberToIpv4(number)
+    if (number !== undefined) return { subnet, ip: numberToIpv4(number) }
   }
-  let oldest: { ip: Ipv4Address; at: number } | undefined
+  let oldest: { subnet: S; ip: Ipv4Address; at: number } | undefined
   for (const [ip, at] of released) {
-    const subnet = subnets.find(({ cidr, range }) => cidrContains(range ?? cidr, ip))
     const number = ipv4ToNumber(ip)
-    if (subnet === undefined || unusableIn(subnet).includes(number) || held.isHeld(number)) continue
-    if (oldest === undefined || at < oldest.at) oldest = { ip, at }
+    const subnet = subnets.find(
+      (one) => cidrContains(one.range ?? one.cidr, ip) && !unusableIn(one).includes(number),
+    )
+    if (subnet === undefined || held.isHeld(number)) continue
+    if (oldest === undefined || at < oldest.at) oldest = { subnet, ip, at }
   }
   if (oldest === undefined) throw exhausted(question)
-  return oldest.ip
+  return oldest
 }
 
 function* freshIn(

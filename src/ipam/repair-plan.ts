@@ -9,10 +9,10 @@
 //   discard    a VIP of no service: removed in the other half, or its host died as it made it; the same member takes it back, if it stays so
 //   follow     an endpoint of this host is on a subnet that has another VNI by now: its record says so
 
-import { cidrContains } from '../net/cidr.ts'
 import type { Vni } from '../net/vni.ts'
 import { type LiveRecord, type SubnetValue, recordName } from '../netdb/record.ts'
 import { type Finding, collisions } from './collisions.ts'
+import { subnetOfEndpoint } from './endpoint-subnet.ts'
 import type { Contenders } from './preference.ts'
 import { chooseVni } from './vni-choice.ts'
 
@@ -28,8 +28,16 @@ export interface RepairView {
   /** Ids of members that are present, this host's among them. */
   readonly present: readonly string[]
   readonly contenders: Contenders
-  /** Whether an endpoint of this host, by its key, asked for the addresses that it has: no others will do. */
-  readonly asked: (endpoint: string) => boolean
+  /** What is not in the record of an endpoint of this host, by its key; undefined: it is not there yet, or not any more. */
+  readonly specOf: (endpoint: string) => OwnEndpoint | undefined
+}
+
+/** What this host knows of an endpoint of its own. */
+export interface OwnEndpoint {
+  /** It asked for the addresses that it has: no others will do. */
+  readonly asked: boolean
+  /** Of its IPv4 address. */
+  readonly prefixLength: number
 }
 
 /** Somebody has to take another address. */
@@ -98,7 +106,7 @@ export function findingName(finding: Finding): string {
 
 function endpointActions(
   findings: readonly Finding[],
-  { self, endpoints, asked }: RepairView,
+  { self, endpoints, specOf }: RepairView,
 ): (RepairAction & { readonly kind: 'readdress' | 'stop' })[] {
   const own = new Map(
     endpoints
@@ -108,7 +116,8 @@ function endpointActions(
   return findings.flatMap((finding) => {
     const endpoint = finding.kind === 'endpoint' ? own.get(finding.loses) : undefined
     if (finding.kind !== 'endpoint' || endpoint === undefined) return []
-    return [{ kind: asked(endpoint) ? 'stop' : 'readdress', endpoint, finding }]
+    const asked = specOf(endpoint)?.asked ?? false
+    return [{ kind: asked ? 'stop' : 'readdress', endpoint, finding }]
   })
 }
 
@@ -147,6 +156,7 @@ function followings({
   self,
   subnets,
   endpoints,
+  specOf,
 }: RepairView): (RepairAction & { readonly kind: 'follow' })[] {
   const byNetwork = new Map<string, SubnetValue[]>()
   for (const { value } of subnets) {
@@ -154,7 +164,8 @@ function followings({
   }
   return endpoints.flatMap(({ key, owner, value }) => {
     if (owner !== self) return []
-    const subnet = byNetwork.get(value.network)?.find(({ cidr }) => cidrContains(cidr, value.ip))
+    const place = { ip: value.ip, prefixLength: specOf(key)?.prefixLength }
+    const subnet = subnetOfEndpoint(place, byNetwork.get(value.network) ?? [])
     return subnet === undefined || subnet.vni === value.vni
       ? []
       : [{ kind: 'follow', endpoint: key, vni: subnet.vni }]

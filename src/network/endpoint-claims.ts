@@ -5,7 +5,7 @@
 import { WeftError } from '../errors.ts'
 import type { AddressWish } from '../ipam/address-choice.ts'
 import { NO_CLAIMS, collisions } from '../ipam/collisions.ts'
-import { cidrContains } from '../net/cidr.ts'
+import { subnetOfEndpoint } from '../ipam/endpoint-subnet.ts'
 import { parseName } from '../net/name.ts'
 import { type SubnetValue, type Written, recordName } from '../netdb/record.ts'
 import type { Netdb } from '../netdb/table.ts'
@@ -121,8 +121,8 @@ export class EndpointClaims {
    * @throws WeftError no_address, not_found, unavailable
    */
   move(name: string, endpoint: Claimant): void {
-    const { ip } = endpoint.spec
-    this.#giveOthers(name, endpoint, ({ cidr }) => cidrContains(cidr, ip))
+    const { spec } = endpoint
+    this.#giveOthers(name, endpoint, (subnet, all) => subnet === subnetOfEndpoint(spec, all))
   }
 
   #move(name: string, endpoint: Claimant): void {
@@ -136,12 +136,16 @@ export class EndpointClaims {
     this.#giveOthers(name, endpoint, () => true)
   }
 
-  #giveOthers(name: string, endpoint: Claimant, isRight: (subnet: SubnetValue) => boolean): void {
+  #giveOthers(
+    name: string,
+    endpoint: Claimant,
+    isRight: (subnet: SubnetValue, all: readonly SubnetValue[]) => boolean,
+  ): void {
     const { networks, book } = this.#options
     const { spec } = endpoint
     const network = networks.findHere(spec.networkId)
     const subnets = networks.subnetsOf(network.key).map(({ value }) => value)
-    const among = subnets.filter(isRight)
+    const among = subnets.filter((subnet) => isRight(subnet, subnets))
     const question = { endpointId: spec.id, name, network, subnets: among, wish: {} }
     endpoint.spec = { ...spec, ...specOf(book.promise(question)) }
     this.put(name, endpoint.spec)

@@ -153,7 +153,7 @@ export class Repair {
       vips: netdb.list('vip'),
       present: [...new Set([self, ...members.map(({ key }) => key)])],
       contenders: networks.contenders(),
-      asked: (key) => homes.get(key)?.endpoint.spec.asked ?? false,
+      specOf: (key) => homes.get(key)?.endpoint.spec,
     })
   }
 

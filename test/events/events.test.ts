@@ -98,6 +98,30 @@ t.test('records that come, change and go', async (t) => {
   t.same(told(), ['network-removed: network blue (n1) was removed'])
 })
 
+t.test('subnets of one network that overlap are told as what they are', async (t) => {
+  const netdb = new Netdb('h1', { everyonePresent: true })
+  netdb.put('network', 'n1', network('blue'))
+  for (const [length, vni] of [
+    [24, 4097],
+    [25, 4098],
+  ] as const) {
+    const cidr = { ...SUBNET.cidr, prefixLength: length }
+    const subnet = { ...SUBNET, network: 'n1', vni: parseVni(vni), cidr }
+    netdb.put('subnet', subnetKey(subnet), subnet)
+  }
+  const found = collisions({
+    ...NO_CLAIMS,
+    networks: netdb.list('network').map(({ key, value }) => ({ id: key, ...value })),
+    subnets: netdb.list('subnet').map(({ key, value }) => ({ key, ...value })),
+  })
+  t.same(
+    found.map((finding) => collisionEvent(finding, netdb).text),
+    [
+      '10.0.0.0/24 and 10.0.0.0/25 of network blue (n1) overlap: who is on one may not reach all who are on the other; use another network',
+    ],
+  )
+})
+
 t.test('collisions name who claims what, and who keeps it', async (t) => {
   const netdb = new Netdb('h1', { everyonePresent: true })
   netdb.put('member', 'h1', { ...member(1), name: 'one' })

@@ -110,6 +110,25 @@ t.test('the first subnet with room is used; exhaustion is told with the numbers'
   t.throws(() => choose([DUAL], full), { message: /: 253 of 253 held \(10\.0\.1\.0\/24\);/ })
 })
 
+t.test(
+  'of subnets that lie in each other it is the one that the address was chosen in',
+  async (t) => {
+    const [wide, narrow] = [subnet('10.0.1.0/24'), subnet('10.0.1.0/29')]
+    const held = [2, 3, 4, 5, 6].map((last) => holder(`10.0.1.${last}`))
+    for (const subnets of [
+      [wide, narrow],
+      [narrow, wide],
+    ]) {
+      const chosen = choose(subnets, held)
+      t.same([chosen.ip, chosen.subnet], ['10.0.1.7', wide], 'the broadcast address of the other')
+    }
+    const all = Array.from({ length: 253 }, (_, i) => ip(`10.0.1.${i + 2}`))
+    const released = new Map(all.map((address, i) => [address, i === 5 ? 1 : 2]))
+    const again = choose([narrow, wide], [], { released })
+    t.same([again.ip, again.subnet], ['10.0.1.7', wide])
+  },
+)
+
 t.test('a wish is honoured, or refused with who holds it', async (t) => {
   const held = [
     holder('10.0.1.3'),

@@ -18,6 +18,8 @@ class Host {
   readonly netdb: Netdb
   readonly unsent: EncodedRecord[] = []
   readonly asked = new Set<string>()
+  /** Of endpoints that are not on a /24. */
+  readonly prefixLengths = new Map<string, number>()
   readonly members: readonly string[]
 
   constructor(id: string, members: readonly string[]) {
@@ -28,6 +30,10 @@ class Host {
 
   network(id: string, name: string, vni: number, subnet = '10.0.1.0/24'): void {
     this.netdb.put('network', id, { ...network(name) })
+    this.subnet(id, vni, subnet)
+  }
+
+  subnet(id: string, vni: number, subnet: string): void {
     const cidr = parseIpv4Cidr(subnet)
     const gateway = parseIpv4Address(cidr.address.replace(/0$/, '1'))
     const none = { cidr6: null, gateway6: null, range: null }
@@ -59,7 +65,7 @@ class Host {
   }
 
   plan(present: readonly string[] = this.members) {
-    const { netdb, members, asked } = this
+    const { netdb, members, asked, prefixLengths } = this
     return planRepair({
       self: netdb.self,
       networks: netdb.list('network'),
@@ -69,7 +75,7 @@ class Host {
       vips: netdb.list('vip'),
       present,
       contenders: { self: netdb.self, members },
-      asked: (key) => asked.has(key),
+      specOf: (key) => ({ asked: asked.has(key), prefixLength: prefixLengths.get(key) ?? 24 }),
     })
   }
 
@@ -210,6 +216,35 @@ t.test(
       [],
     )
     t.same(h1.plan().findings.map(findingName), ['name other n1'], 'a name is told, not changed')
+  },
+)
+
+t.test(
+  'who is on one of two subnets that lie in each other follows that one, whichever came first',
+  async (t) => {
+    for (const [first, second] of [
+      ['10.0.1.0/24', '10.0.1.0/25'],
+      ['10.0.1.0/25', '10.0.1.0/24'],
+    ] as const) {
+      const [h1] = hosts()
+      h1.network('n1', 'demo', 4097, first)
+      h1.subnet('n1', 4098, second)
+      const [wide, narrow] = first === '10.0.1.0/24' ? [4097, 4098] : [4098, 4097]
+      for (const [key, address, vni, length] of [
+        ['wide', '10.0.1.4', wide, 24],
+        ['narrow', '10.0.1.5', narrow, 25],
+      ] as const) {
+        h1.endpoint(key, 'n1', address)
+        h1.prefixLengths.set(key, length)
+        const { value } = h1.netdb.get('endpoint', key)!
+        h1.netdb.put('endpoint', key, { ...value, vni: parseVni(vni) })
+      }
+      t.same(wordsOf(h1), [], `${first} first`)
+      h1.subnet('n1', 4200, '10.0.1.0/24')
+      t.same(wordsOf(h1), ['wide follows to 4200'])
+      h1.netdb.remove('subnet', 'n1/10.0.1.0/24')
+      t.same(wordsOf(h1), [`wide follows to ${narrow}`], 'its own is gone')
+    }
   },
 )
 

@@ -220,7 +220,7 @@ t.test(
 
 t.test('one whose record is there before it is follows when it is there', async (t) => {
   const bench = new Bench()
-  const mine = bench.here('mine', 5)
+  const mine = bench.here('mine', 5, { prefixLength: 24 })
   const sandboxes = bench.sandboxes.splice(0)
   await bench.pass(1_000)
   bench.network('n1', 4200, '10.0.0.0/24')

@@ -249,7 +249,7 @@ export class AllocatingHost {
       vips: netdb.list('vip'),
       present: [...new Set([this.host.id, ...present])],
       contenders: networks.contenders(),
-      asked: (endpoint) => this.#noted.get(endpoint)?.spec.asked ?? false,
+      specOf: (endpoint) => this.#noted.get(endpoint)?.spec,
     })
   }
 

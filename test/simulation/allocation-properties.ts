@@ -4,7 +4,7 @@
 
 import { macFromIpv4 } from '../../src/net/mac-address.ts'
 import type { Ipv4Address } from '../../src/net/ipv4-address.ts'
-import { cidrContains, cidrsOverlap, formatCidr } from '../../src/net/cidr.ts'
+import { cidrContains, cidrOf, cidrsOverlap, formatCidr } from '../../src/net/cidr.ts'
 import type {
   EncodedRecord,
   EndpointValue,
@@ -110,11 +110,12 @@ export function doublyOwned(host: AllocatingHost): string | null {
   }
   for (const endpoint of endpoints) {
     const { network, name, vni, ip } = endpoint.value
-    const subnet = subnets.find(
-      ({ value }) => value.network === network && cidrContains(value.cidr, ip),
-    )
-    if (subnet === undefined) return `${name} has ${ip}, which is in no subnet of its network`
-    if (subnet.value.vni !== vni) return `${name} is on VNI ${vni}, its subnet ${subnet.value.vni}`
+    // Two, when each half of a partition gave the network one: which is meant its owner knows (lostEndpoint).
+    const vnis = subnets
+      .filter(({ value }) => value.network === network && cidrContains(value.cidr, ip))
+      .map(({ value }) => value.vni)
+    if (vnis.length === 0) return `${name} has ${ip}, which is in no subnet of its network`
+    if (!vnis.includes(vni)) return `${name} is on VNI ${vni}, its subnet ${vnis.join(' or ')}`
     for (const address of addressesOf(endpoint.value)) {
       const other = holders.get(address)
       if (other === undefined) holders.set(address, endpoint)
@@ -126,7 +127,7 @@ export function doublyOwned(host: AllocatingHost): string | null {
   return null
 }
 
-/** No endpoint that runs lacks its record, and none has other addresses than its record says. */
+/** No endpoint that runs lacks its record, and none has other addresses than its record says, or is on another subnet's VNI. */
 export function lostEndpoint(allocating: AllocatingHost): string | null {
   const { host } = allocating
   const { netdb } = host.life
@@ -138,6 +139,11 @@ export function lostEndpoint(allocating: AllocatingHost): string | null {
     const { ip, mac, vni } = record.value
     if (ip !== spec.ip || mac !== spec.mac || vni !== spec.vni) {
       return `${name} on ${host.name} has ${spec.ip} (VNI ${spec.vni}), its record ${ip} (VNI ${vni})`
+    }
+    const cidr = cidrOf(spec.ip, spec.prefixLength)
+    const subnet = netdb.get('subnet', `${spec.networkId}/${formatCidr(cidr)}`)
+    if (subnet !== undefined && subnet.value.vni !== vni) {
+      return `${name} on ${host.name} is on VNI ${vni}, its subnet ${formatCidr(cidr)} on ${subnet.value.vni}`
     }
   }
   return null
