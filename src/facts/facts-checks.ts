@@ -1,7 +1,7 @@
 // Whether the entries of a facts file can all be true together. Pure; reports, never throws.
 
 import { quote } from '../errors.ts'
-import { type Cidr, cidrContains, cidrsOverlap, compareCidrs, formatCidr } from '../net/cidr.ts'
+import { type Cidr, cidrContains, cidrsOverlap, formatCidr, sortedByCidr } from '../net/cidr.ts'
 import { gatewayFault, notForInterfaces, subnetFault } from '../net/host-subnet.ts'
 import type { IpAddress } from '../net/ip-address.ts'
 import { isUnicastIpv4 } from '../net/ipv4-address.ts'
@@ -167,7 +167,7 @@ function checkOverlaps(facts: LocatedFacts, out: Reporter): void {
   )
   // Two subnets nest or are disjoint: sorted, one lies in the last outermost one, or in nothing.
   let outer: (typeof subnets)[number] | undefined
-  for (const inner of subnets.toSorted((a, b) => compareCidrs(a.cidr, b.cidr))) {
+  for (const inner of sortedByCidr(subnets)) {
     if (outer === undefined || !cidrsOverlap(outer.cidr, inner.cidr)) {
       outer = inner
       continue

@@ -11,7 +11,7 @@
 
 import { macFromIpv4 } from '../net/mac-address.ts'
 import { type EndpointValue, type LiveRecord, recordName } from '../netdb/record.ts'
-import { type Cidr, cidrsOverlap, compareCidrs } from '../net/cidr.ts'
+import { type Cidr, cidrsOverlap, sortedByCidr } from '../net/cidr.ts'
 import type { Vni } from '../net/vni.ts'
 
 /** An endpoint as its owner wrote it. */
@@ -183,7 +183,7 @@ function rangeCollisions(byAge: readonly SubnetClaim[], actor: string): Finding[
   const findings: Finding[] = []
   // Two ranges nest or are disjoint: sorted, a range lies in those that are still open.
   let open: typeof ranges = []
-  for (const range of ranges.toSorted((a, b) => compareCidrs(a.cidr, b.cidr) || a.age - b.age)) {
+  for (const range of sortedByCidr(ranges)) {
     open = open.filter(({ cidr }) => cidrsOverlap(cidr, range.cidr))
     for (const outer of open) {
       const [older, younger] = outer.age <= range.age ? [outer, range] : [range, outer]

@@ -99,11 +99,19 @@ export function cidrsOverlap(a: Cidr, b: Cidr): boolean {
 }
 
 /**
- * An order in which a subnet stands behind all that enclose it, and before all that it encloses:
- * IPv4 first, then by address, then the larger first.
+ * In an order in which a subnet stands behind all that enclose it, and before all that it encloses: IPv4 first, then by address,
+ * then the larger first. Equal ones stay in the order that they have.
  */
-export function compareCidrs(a: Cidr, b: Cidr): number {
-  return a.family - b.family || compareBytes(a, b) || a.prefixLength - b.prefixLength
+export function sortedByCidr<T extends { readonly cidr: Cidr }>(items: readonly T[]): T[] {
+  return items
+    .map((item) => ({ item, cidr: item.cidr, bytes: toBytes(item.cidr.address) }))
+    .sort(
+      (a, b) =>
+        a.cidr.family - b.cidr.family ||
+        Buffer.compare(a.bytes, b.bytes) ||
+        a.cidr.prefixLength - b.cidr.prefixLength,
+    )
+    .map(({ item }) => item)
 }
 
 /**
@@ -134,15 +142,6 @@ function maskByte(prefixLength: number, index: number): number {
 function samePrefix(a: Uint8Array, b: Uint8Array, prefixLength: number): boolean {
   if (a.length !== b.length) return false
   return a.every((byte, index) => ((byte ^ (b[index] ?? 0)) & maskByte(prefixLength, index)) === 0)
-}
-
-function compareBytes(a: Cidr, b: Cidr): number {
-  const other = toBytes(b.address)
-  for (const [index, byte] of toBytes(a.address).entries()) {
-    const difference = byte - (other[index] ?? 0)
-    if (difference !== 0) return difference
-  }
-  return 0
 }
 
 function toBytes(address: IpAddress): Uint8Array {

@@ -29,8 +29,12 @@ export function parseIpv6Address(text: string): Ipv6Address {
 /** The sixteen bytes in wire order. */
 export function ipv6ToBytes(address: Ipv6Address): Uint8Array {
   // The brand says that the text was read once already.
-  const groups = readGroups(address) ?? []
-  return Uint8Array.from(groups.flatMap((group) => [group >> 8, group & 0xff]))
+  const bytes = new Uint8Array(IPV6_BYTES)
+  for (const [index, group] of (readGroups(address) ?? []).entries()) {
+    bytes[2 * index] = group >> 8
+    bytes[2 * index + 1] = group & 0xff
+  }
+  return bytes
 }
 
 /**

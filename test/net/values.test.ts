@@ -8,13 +8,13 @@ import {
   cidrContains,
   cidrOf,
   cidrsOverlap,
-  compareCidrs,
   firstAddress,
   formatCidr,
   lastAddress,
   parseCidr,
   parseIpv4Cidr,
   parseIpv6Cidr,
+  sortedByCidr,
 } from '../../src/net/cidr.ts'
 import { isIpv6, parseIpAddress } from '../../src/net/ip-address.ts'
 import {
@@ -326,8 +326,11 @@ t.test('CIDR', async (t) => {
       '10.1.0.0/16',
       'fd57::/16',
     ]
-    const shuffled = sorted.toReversed().map(parseCidr).toSorted(compareCidrs)
-    t.same(shuffled.map(formatCidr), sorted)
+    const shuffled = sortedByCidr(sorted.toReversed().map((text) => ({ cidr: parseCidr(text) })))
+    t.same(
+      shuffled.map(({ cidr }) => formatCidr(cidr)),
+      sorted,
+    )
   })
 })
 
