@@ -17,21 +17,24 @@ export const RESUME_LEAP = 2 ** 20
 
 /** @param wallMs Clock.wallMs(): what ages does so while no daemon runs, too */
 export function encodeSnapshot(netdb: Netdb, wallMs: number): Uint8Array {
-  const header = Buffer.alloc(HEADER_BYTES)
-  header.write(MAGIC, 'latin1')
-  header.writeUInt8(FORMAT, 6)
-  header.writeBigUInt64BE(BigInt(netdb.lamport), 7)
-  header.writeBigUInt64BE(BigInt(Math.max(0, Math.round(wallMs))), 15)
-  header.writeUInt32BE(netdb.stored.count, 23)
-  const parts: Uint8Array[] = [header]
+  let bodyBytes = HEADER_BYTES
+  for (const { held } of netdb.stored.entries()) bodyBytes += 6 + held.encoded.length
+  const bytes = Buffer.alloc(bodyBytes + HASH_BYTES)
+  bytes.write(MAGIC, 'latin1')
+  bytes.writeUInt8(FORMAT, 6)
+  bytes.writeBigUInt64BE(BigInt(netdb.lamport), 7)
+  bytes.writeBigUInt64BE(BigInt(Math.max(0, Math.round(wallMs))), 15)
+  bytes.writeUInt32BE(netdb.stored.count, 23)
+  let at = HEADER_BYTES
   for (const entry of netdb.stored.entries()) {
-    const prefix = Buffer.alloc(6)
-    prefix.writeUInt32BE(Math.floor(netdb.ageMs(entry) / 1_000))
-    prefix.writeUInt16BE(entry.held.encoded.length, 4)
-    parts.push(prefix, entry.held.encoded)
+    const { encoded } = entry.held
+    bytes.writeUInt32BE(Math.floor(netdb.ageMs(entry) / 1_000), at)
+    bytes.writeUInt16BE(encoded.length, at + 4)
+    bytes.set(encoded, at + 6)
+    at += 6 + encoded.length
   }
-  const body = Buffer.concat(parts)
-  return Buffer.concat([body, hashOf(body)])
+  bytes.set(hashOf(bytes.subarray(0, bodyBytes)), bodyBytes)
+  return bytes
 }
 
 /** How much of a snapshot that is older than a day is loaded. */
