@@ -18,6 +18,7 @@ import { Services } from '../../src/network/services.ts'
 import { type OpenEndpoint, type Sandbox, newSandbox } from '../../src/network/sandbox.ts'
 import type { EndpointSpec, SandboxSpec } from '../../src/network/sandbox-spec.ts'
 import type { InitClient } from '../../src/sandbox/init-client.ts'
+import type { Hash } from '../../src/netdb/hash.ts'
 import type { Random } from '../fixtures/random.ts'
 import { member } from '../fixtures/records.ts'
 import type { Life, SimulatedHost } from './simulated-host.ts'
@@ -35,6 +36,8 @@ interface Daemon {
   readonly claims: EndpointClaims
   /** Of one endpoint each, by its id. */
   readonly sandboxes: Map<string, Sandbox>
+  /** What the plan was when all that is held had this digest; null: something that is served has changed since. */
+  planned: { readonly root: Hash; readonly plan: RepairPlan } | null
   /** Requests that have not been answered. */
   pending: number
 }
@@ -147,8 +150,19 @@ export class AllocatingHost {
       sandbox.made = true
       sandboxes.set(spec.id, sandbox)
     }
-    const daemon: Daemon = { life, networks, services, claims, sandboxes, pending: 0 }
+    const daemon: Daemon = {
+      life,
+      networks,
+      services,
+      claims,
+      sandboxes,
+      planned: null,
+      pending: 0,
+    }
     this.#daemon = daemon
+    netdb.watch(() => {
+      daemon.planned = null
+    })
     clock.setTimeout(() => {
       netdb.put('member', host.id, { ...member(1), name: host.name, vtep: host.address.ip })
       this.#repair(daemon)
@@ -235,10 +249,15 @@ export class AllocatingHost {
 
   // --- repairs ---
 
-  /** What collides by what this host knows, and what it has to do about it. */
+  /** What collides by what this host knows, and what it has to do about it; no work as long as records stay as they are. */
   plan(): RepairPlan {
-    const { life, networks } = this.#ofNow()
-    const { netdb } = life
+    const daemon = this.#ofNow()
+    const { root } = daemon.life.netdb.stored
+    if (daemon.planned?.root !== root) daemon.planned = { root, plan: this.#planNow(daemon) }
+    return daemon.planned.plan
+  }
+
+  #planNow({ life: { netdb }, networks }: Daemon): RepairPlan {
     const present = netdb.list('member').map(({ key }) => key)
     return planRepair({
       self: this.host.id,
