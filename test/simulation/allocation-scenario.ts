@@ -259,6 +259,11 @@ class AllocationScenario {
 
   /** What is still to be waited for; null: nothing. */
   #unsettled(): string | null {
+    // Until it has gone, it goes on with what it was asked for, and what it writes the others hear.
+    const leaving = this.cluster.hosts.find(
+      ({ state, hasProcess }) => state === 'left' && hasProcess,
+    )
+    if (leaving !== undefined) return `${leaving.name} has not left yet`
     if (!this.cluster.converged()) return this.cluster.difference()
     for (const host of this.running()) {
       if (host.pending > 0) return `${host.host.name} has ${host.pending} requests under way`
