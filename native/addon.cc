@@ -3,6 +3,7 @@
 #include <napi.h>
 
 #include "binding/convert.h"
+#include "binding/datagram_socket.h"
 #include "binding/dataplane_wrap.h"
 #include "binding/descriptor_receiver.h"
 #include "binding/program_starter.h"
@@ -11,6 +12,8 @@ namespace {
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
   exports.Set("Dataplane", weft::DataplaneWrap::Define(env));
+  exports.Set("DatagramSocket", weft::DatagramSocket::Define(env));
+  exports.Set("bindUdp", Napi::Function::New(env, weft::BindUdp));
   exports.Set("counterList", weft::CounterList(env));
   exports.Set("receiveDescriptor", Napi::Function::New(env, weft::ReceiveDescriptor));
   exports.Set("checksumSums", weft::ChecksumSums(env));

@@ -17,6 +17,7 @@
         "scheduling.cc",
         "worker.cc",
         "binding/convert.cc",
+        "binding/datagram_socket.cc",
         "binding/dataplane_wrap.cc",
         "binding/descriptor_receiver.cc",
         "binding/program_starter.cc",

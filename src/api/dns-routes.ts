@@ -67,6 +67,7 @@ export function dnsCounters({
   replies,
   dropped,
   failures,
+  unsent,
   forwarder,
 }: ReturnType<DnsRoutesOptions['dns']['counters']>): CounterRow[] {
   const row = (name: string, text: string, value: number): CounterRow => ({
@@ -89,6 +90,7 @@ export function dnsCounters({
     ...each(replies.none, (rcode) => `none_${rcode}`, 'wrong queries, or nobody could say'),
     ...each(dropped, (reason) => `dropped_${reason}`, 'messages that are no queries'),
     ...each(failures, (reason) => `failed_${reason}`, 'why nobody could say'),
+    row('unsent', 'answers that the socket did not take', unsent),
     ...each({ ...forwarder }, (what) => `forward_${what}`, 'questions on their way to upstreams'),
   ]
 }

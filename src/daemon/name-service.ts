@@ -2,6 +2,7 @@
 
 import { randomInt } from 'node:crypto'
 import type { Clock } from '../clock.ts'
+import { openDatagrams } from '../dataplane/datagrams.ts'
 import { Answers } from '../dns/answers.ts'
 import { Counters, type ResolverCounts } from '../dns/counters.ts'
 import { Forwarder, type ForwarderCounters } from '../dns/forwarder.ts'
@@ -104,7 +105,9 @@ export class NameService {
       networks: () => netdb.list('network').map(({ key }) => key),
     }
     try {
-      this.#listeners.push(await listenUdp(place, this.resolver, everybody))
+      this.#listeners.push(
+        listenUdp((handlers) => openDatagrams(place, handlers), this.resolver, everybody),
+      )
       this.#listeners.push(await listenTcp(place, this.resolver, everybody))
     } catch (error) {
       throw new WeftError(

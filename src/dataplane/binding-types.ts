@@ -178,7 +178,27 @@ export interface NativeDataplane extends NativeTables {
   ): NativeResult
 }
 
+/** A UDP socket that takes and sends by slots: native/binding/datagram_socket.h. */
+export interface NativeDatagramSocket {
+  port(): number
+  answer(count: number): number
+  sender(slot: number): Buffer
+  send(bytes: Uint8Array, sender: Uint8Array): boolean
+  close(): void
+}
+
 export interface Addon {
+  readonly DatagramSocket: {
+    new (
+      fd: number,
+      bytes: Uint8Array,
+      lengths: Uint32Array,
+      onBatch: (count: number) => void,
+    ): NativeDatagramSocket
+    readonly slots: number
+    readonly slotBytes: number
+  }
+  bindUdp(address: string, port: number): number
   readonly Dataplane: new (options: {
     address: number
     vxlanPort: number

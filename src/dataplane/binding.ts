@@ -64,6 +64,14 @@ export const CHECKSUM_SUMS = addon.checksumSums
 /** native/wakefulness.h. For tests. */
 export const awakeForNs = addon.awakeForNs
 
+/** What src/dataplane/datagrams.ts is made of. */
+export const NativeDatagramSocket = addon.DatagramSocket
+
+/** The descriptor of a UDP socket; throws as the system does. */
+export function bindUdp(address: string, port: number): number {
+  return addon.bindUdp(address, port)
+}
+
 /** A frame as a TAP gives it. */
 export interface FromPort {
   readonly bytes: Uint8Array

@@ -17,6 +17,8 @@ export interface ResolverCounts {
   readonly dropped: Readonly<Record<string, number>>
   /** Why others' names were not answered, by reason. */
   readonly failures: Readonly<Record<string, number>>
+  /** Replies that the socket did not take. */
+  readonly unsent: number
 }
 
 export class Counters {
@@ -24,6 +26,7 @@ export class Counters {
   readonly #replies: Record<Source, number[]> = { local: [], upstream: [], cache: [], none: [] }
   readonly #dropped = new Map<string, number>()
   readonly #failures = new Map<string, number>()
+  #unsent = 0
 
   query(carrier: Carrier): void {
     this.#queries[carrier]++
@@ -42,6 +45,10 @@ export class Counters {
     this.#failures.set(reason, (this.#failures.get(reason) ?? 0) + 1)
   }
 
+  unsent(count: number): void {
+    this.#unsent += count
+  }
+
   read(): ResolverCounts {
     const { local, upstream, cache, none } = this.#replies
     return {
@@ -54,6 +61,7 @@ export class Counters {
       },
       dropped: Object.fromEntries(this.#dropped),
       failures: Object.fromEntries(this.#failures),
+      unsent: this.#unsent,
     }
   }
 }

@@ -56,6 +56,11 @@ export class Resolver {
     }
   }
 
+  /** So many replies went nowhere. */
+  unsent(count: number): void {
+    this.#options.counters.unsent(count)
+  }
+
   #resolve(query: Query, asker: Asker, reply: (bytes: Buffer) => void): void {
     const { answers, names, loopGuard } = this.#options
     const scope = asker.networks()

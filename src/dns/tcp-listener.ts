@@ -3,7 +3,7 @@
 import { type Socket, createServer } from 'node:net'
 import type { Asker, Resolver } from './resolver.ts'
 import { TcpFrames, tcpFrame } from './tcp-frames.ts'
-import type { Listener, Place } from './udp-listener.ts'
+import type { Listener } from './udp-listener.ts'
 
 /** RFC 7766 section 6.2.3: of the order of a few seconds. */
 const IDLE_MS = 10_000
@@ -13,6 +13,9 @@ const MAX_CONNECTIONS = 64
 const MAX_UNDERWAY = 64
 /** Answers that a client does not read; then its questions wait. */
 const MAX_UNREAD_BYTES = 256 << 10
+
+/** A descriptor that is ours from now on, or an address to bind. */
+export type Place = { readonly fd: number } | { readonly address: string; readonly port: number }
 
 /** @throws Error of the system: the address is in use, the descriptor is no such socket */
 export async function listenTcp(place: Place, resolver: Resolver, asker: Asker): Promise<Listener> {

@@ -1,7 +1,5 @@
-// Queries by UDP on a socket that was opened elsewhere: in a sandbox's namespace, or here. Thin.
+// Queries by UDP on a socket of the native core, which is handed in. Thin.
 
-import { type RemoteInfo, type Socket, createSocket } from 'node:dgram'
-import { isIPv6 } from 'node:net'
 import type { Asker, Resolver } from './resolver.ts'
 
 export interface Listener {
@@ -10,49 +8,31 @@ export interface Listener {
   close(): Promise<void>
 }
 
-/** A descriptor that is ours from now on, or an address to bind. */
-export type Place = { readonly fd: number } | { readonly address: string; readonly port: number }
-
-/** @throws Error of the system: the address is in use, the descriptor is no such socket */
-export async function listenUdp(place: Place, resolver: Resolver, asker: Asker): Promise<Listener> {
-  const ipv6 = 'address' in place && isIPv6(place.address)
-  const socket = createSocket({
-    type: ipv6 ? 'udp6' : 'udp4',
-    // Replies go to addresses, which need no looking up; the usual way would take a turn of the loop for each.
-    lookup: (host, _options, callback) => {
-      callback(null, host, ipv6 ? 6 : 4)
-    },
-  })
-  socket.on('message', (message: Buffer, from: RemoteInfo) => {
-    resolver.handle(message, asker, 'udp', (reply) => {
-      send(socket, reply, from)
-    })
-  })
-  await new Promise<void>((resolve, reject) => {
-    socket.once('error', reject)
-    const bound = (): void => {
-      socket.off('error', reject)
-      // One client's port may be gone, and the next is not to suffer for it.
-      socket.on('error', () => undefined)
-      resolve()
-    }
-    if ('fd' in place) socket.bind({ fd: place.fd }, bound)
-    else socket.bind({ ...place, exclusive: true }, bound)
-  })
-  return {
-    port: socket.address().port,
-    close: () =>
-      new Promise((resolve) => {
-        socket.close(resolve)
-      }),
-  }
+export interface UdpHandlers {
+  /** Whether `reply` will be called: once, at once or later. */
+  readonly onMessage: (message: Buffer, reply: (bytes: Uint8Array) => void) => boolean
+  /** So many replies were not taken by the kernel. */
+  readonly onUnsent: (count: number) => void
 }
 
-function send(socket: Socket, reply: Buffer, { port, address }: RemoteInfo): void {
-  try {
-    // Whether it arrives is for the client to see: it asks again.
-    socket.send(reply, port, address, () => undefined)
-  } catch {
-    // Closed meanwhile, or from port 0.
+/** @throws what `open` throws */
+export function listenUdp(
+  open: (handlers: UdpHandlers) => { readonly port: number; close(): void },
+  resolver: Resolver,
+  asker: Asker,
+): Listener {
+  const socket = open({
+    onMessage: (message, reply) => resolver.handle(message, asker, 'udp', reply),
+    // Whether a reply arrives is for the client to see: it asks again.
+    onUnsent: (count) => {
+      resolver.unsent(count)
+    },
+  })
+  return {
+    port: socket.port,
+    close: () => {
+      socket.close()
+      return Promise.resolve()
+    },
   }
 }

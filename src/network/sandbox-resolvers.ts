@@ -6,6 +6,7 @@ import { readlinkSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { receiveDescriptor } from '../dataplane/binding.ts'
+import { openDatagrams } from '../dataplane/datagrams.ts'
 import type { Asker, Resolver } from '../dns/resolver.ts'
 import { listenTcp } from '../dns/tcp-listener.ts'
 import { type Listener, listenUdp } from '../dns/udp-listener.ts'
@@ -115,14 +116,17 @@ export class SandboxResolvers {
     const asker: Asker = {
       underway: 0,
       networks: () => {
-        const ids = [...served.members].flatMap(({ endpoints }) =>
-          endpoints.map(({ spec }) => spec.networkId),
-        )
-        return ids.length < 2 ? ids : [...new Set(ids)]
+        const ids = new Set<string>()
+        for (const { endpoints } of served.members) {
+          for (const { spec } of endpoints) ids.add(spec.networkId)
+        }
+        return [...ids]
       },
     }
     const [udp, tcp] = await Promise.allSettled([
-      client.dnsSocket('udp', receiveDescriptor).then((fd) => listenUdp({ fd }, resolver, asker)),
+      client
+        .dnsSocket('udp', receiveDescriptor)
+        .then((fd) => listenUdp((handlers) => openDatagrams({ fd }, handlers), resolver, asker)),
       client.dnsSocket('tcp', receiveDescriptor).then((fd) => listenTcp({ fd }, resolver, asker)),
     ])
     for (const opened of [udp, tcp]) {

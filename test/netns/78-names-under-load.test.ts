@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Test } from 'tap'
+import { openDatagrams } from '../../src/dataplane/datagrams.ts'
 import { listenTcp } from '../../src/dns/tcp-listener.ts'
 import { type Listener, listenUdp } from '../../src/dns/udp-listener.ts'
 import { eventually } from '../fixtures/commands.ts'
@@ -180,7 +181,13 @@ async function memory(t: Test): Promise<void> {
   const open = async (count: number): Promise<void> => {
     for (let index = 0; index < count; index++) {
       const asker = world.asker('blue')
-      listeners.push(await listenUdp({ address: '127.0.0.1', port: 0 }, world.resolver, asker))
+      listeners.push(
+        listenUdp(
+          (handlers) => openDatagrams({ address: '127.0.0.1', port: 0 }, handlers),
+          world.resolver,
+          asker,
+        ),
+      )
       listeners.push(await listenTcp({ address: '127.0.0.1', port: 0 }, world.resolver, asker))
     }
   }
