@@ -31,9 +31,14 @@ export function judgeDuplicates(netdb: View): Finding[] {
   }
   const twice = [...claimed].filter(([, those]) => those.length > 1)
   if (twice.length > 0) return twice.map(([name, those]) => finding(name, those, netdb))
-  const all = `${holders.length - vips.length} endpoints${vips.length === 0 ? '' : ` and ${vips.length} VIPs`}`
-  return [fine('duplicates', 'addresses', `of ${all} each has its own`)]
+  const all = [
+    counted(holders.length - vips.length, 'endpoint'),
+    ...(vips.length === 0 ? [] : [counted(vips.length, 'VIP')]),
+  ]
+  return [fine('duplicates', 'addresses', `of ${all.join(' and ')} each has its own`)]
 }
+
+const counted = (count: number, what: string): string => `${count} ${what}${count === 1 ? '' : 's'}`
 
 /** An older claim is served everywhere; it stands first. */
 function finding(name: string, holders: readonly Holder[], netdb: View): Finding {
