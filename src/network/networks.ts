@@ -3,6 +3,8 @@
 //   create   ask a peer → plan → records → acknowledged → did an older network claim the same meanwhile? then take it back, and anew
 //   remove   ask a peer → nobody on it? → tombstones → acknowledged → did an endpoint come meanwhile? then it stays
 //
+// What is taken back goes as what is removed does: not while somebody uses it. Then it stays, and repair makes good what collides.
+//
 // Between plan and records nothing is awaited: two on this host never plan the same.
 
 import type { Clock } from '../clock.ts'
@@ -14,6 +16,7 @@ import { findNetwork } from '../ipam/network-reference.ts'
 import type { Contenders } from '../ipam/preference.ts'
 import { type MemberRoute, type Surroundings, surroundingsOf } from '../ipam/surroundings.ts'
 import { type SubnetWish, checkWantedSubnets } from '../ipam/wanted-subnets.ts'
+import { cidrContains } from '../net/cidr.ts'
 import { parseName } from '../net/name.ts'
 import { type LiveRecord, type Written, recordName, subnetKey } from '../netdb/record.ts'
 import type { Netdb } from '../netdb/table.ts'
@@ -77,8 +80,10 @@ export class Networks {
       const value = { name, mtu, learning: [], createdAtMs, internal, attachable, ipv6 }
       const names = this.#write(id, { ...value, options, labels }, plan)
       await peers.acknowledge(names)
-      if (!this.#isBeaten([id, ...this.subnetsOf(id).map(({ key }) => key)])) return id
-      this.#erase(id)
+      const subnets = this.subnetsOf(id)
+      if (!this.#isBeaten([id, ...subnets.map(({ key }) => key)])) return id
+      const records = [this.findHere(id), ...subnets]
+      if ((await this.#eraseUnused(records, () => this.#useOf(id, name))) !== null) return id
       if (attempt === ATTEMPTS) throw othersWereFaster(name)
     }
   }
@@ -113,7 +118,9 @@ export class Networks {
       const keys = plan.map((planned) => this.#writeSubnet(id, planned))
       await peers.acknowledge(keys.map((key) => `subnet/${key}`))
       if (!this.#isBeaten(keys)) return
-      for (const key of keys) netdb.remove('subnet', key)
+      const records = keys.flatMap((key) => netdb.get('subnet', key) ?? [])
+      const used = (): SubnetRecord | null => records.find((one) => this.#isUsed(one)) ?? null
+      if ((await this.#eraseUnused(records, used)) !== null) return
     }
     throw othersWereFaster(text)
   }
@@ -164,27 +171,18 @@ export class Networks {
    * @throws WeftError not_found, network_in_use, invalid_argument
    */
   async remove(text: string): Promise<void> {
-    const { netdb, peers } = this.#options
-    await peers.refresh()
-    const { key: id, value, version } = this.findHere(text)
+    await this.#options.peers.refresh()
+    const network = this.findHere(text)
+    const { key: id, value, version } = network
     if (version.lamport === 0) {
       throw new WeftError(
         'invalid_argument',
         `network ${value.name} stands in the facts file; remove it there`,
       )
     }
-    this.#requireUnused(id, value.name)
-    const subnets = this.subnetsOf(id)
-    const names = this.#erase(id)
-    await peers.acknowledge(names)
-    try {
-      this.#requireUnused(id, value.name)
-    } catch (error) {
-      // Who made an endpoint had not heard of the removal.
-      netdb.put('network', id, value)
-      for (const subnet of subnets) netdb.put('subnet', subnet.key, subnet.value)
-      throw error
-    }
+    const records = [network, ...this.subnetsOf(id)]
+    const use = await this.#eraseUnused(records, () => this.#useOf(id, value.name))
+    if (use !== null) throw use
   }
 
   /** Who else may allocate: all that have been heard of. */
@@ -230,12 +228,23 @@ export class Networks {
     return this.#options.netdb.put('subnet', subnetKey(subnet), subnet).key
   }
 
-  #erase(id: string): string[] {
-    const { netdb } = this.#options
-    const subnets = this.subnetsOf(id)
-    for (const { key } of subnets) netdb.remove('subnet', key)
-    netdb.remove('network', id)
-    return [`network/${id}`, ...subnets.map(recordName)]
+  /** Erases the records, unless they are in use, or come into use before all have heard of it; gives that use, null when they are gone. */
+  async #eraseUnused<Use>(
+    records: readonly (NetworkRecord | SubnetRecord)[],
+    useNow: () => Use | null,
+  ): Promise<Use | null> {
+    const { netdb, peers } = this.#options
+    const before = useNow()
+    if (before !== null) return before
+    for (const { kind, key } of records.toReversed()) netdb.remove(kind, key)
+    const names = records.map(recordName)
+    await peers.acknowledge(names)
+    const after = useNow()
+    if (after === null) return null
+    // Who made an endpoint had not heard of the removal.
+    for (const { kind, key, value } of records) netdb.put(kind, key, value)
+    await peers.acknowledge(names)
+    return after
   }
 
   /** Whether a network that was made at the same time on another host, and is older, has something of these; by id and key. */
@@ -262,7 +271,18 @@ export class Networks {
     )
   }
 
-  #requireUnused(id: string, name: string): void {
+  /** Whether an endpoint or a VIP is on the subnet. */
+  #isUsed({ value: { network, vni, cidr } }: SubnetRecord): boolean {
+    return (
+      this.endpointsOf(network, true).some(({ value }) => value.vni === vni) ||
+      this.#options.netdb
+        .list('vip')
+        .some(({ value }) => value.network === network && cidrContains(cidr, value.ip))
+    )
+  }
+
+  /** Who uses a network, as the error of whoever wants it away; null: nobody. */
+  #useOf(id: string, name: string): WeftError | null {
     const { netdb } = this.#options
     const users = this.endpointsOf(id, true).map(
       ({ value, owner }) => `${value.name} on ${netdb.nameOfMember(owner)}`,
@@ -272,14 +292,14 @@ export class Networks {
       .filter(({ value }) => value.networks.includes(id))
       .map(({ value }) => value.name)
     if (users.length === 0 && services.length > 0) {
-      throw new WeftError(
+      return new WeftError(
         'network_in_use',
         `network ${name} is in use by service ${services.slice(0, MOST_NAMED).join(', ')}; remove it first with weft service rm`,
       )
     }
-    if (users.length === 0) return
+    if (users.length === 0) return null
     const more = users.length > MOST_NAMED ? `, and ${users.length - MOST_NAMED} more` : ''
-    throw new WeftError(
+    return new WeftError(
       'network_in_use',
       `network ${name} is in use by ${users.slice(0, MOST_NAMED).join(', ')}${more}; end them first with weft rm`,
     )

@@ -4,10 +4,12 @@ import { randomBytes } from 'node:crypto'
 import t from 'tap'
 import { parseIpv4Address } from '../../src/net/ipv4-address.ts'
 import { macFromIpv4 } from '../../src/net/mac-address.ts'
+import { subnetKey } from '../../src/netdb/record.ts'
 import { Netdb } from '../../src/netdb/table.ts'
 import { Networks, type NetworkWish } from '../../src/network/networks.ts'
 import type { Peers } from '../../src/network/peers.ts'
-import { parseCidr } from '../../src/net/cidr.ts'
+import { parseCidr, parseIpv4Cidr } from '../../src/net/cidr.ts'
+import { parseVni } from '../../src/net/vni.ts'
 import { PLAIN, network } from '../fixtures/records.ts'
 
 const WISH: NetworkWish = {
@@ -27,11 +29,16 @@ interface Host {
   readonly networks: Networks
 }
 
-/** Hosts whose writes reach the others when one of them asks to be acknowledged. */
-function cluster(count: number, routes: Readonly<Record<number, string[]>> = {}): Host[] {
+/** Hosts whose writes reach the others when one of them asks to be acknowledged; what the others do `meanwhile` comes before that. */
+function cluster(
+  count: number,
+  routes: Readonly<Record<number, string[]>> = {},
+  meanwhile: () => void = () => undefined,
+): Host[] {
   const tables: Netdb[] = []
   const exchange = async (): Promise<void> => {
     await Promise.resolve()
+    meanwhile()
     for (const from of tables) {
       for (const { held } of [...from.stored.entries()])
         for (const to of tables) if (to !== from) to.receive(held.encoded)
@@ -61,9 +68,9 @@ function cluster(count: number, routes: Readonly<Record<number, string[]>> = {})
   })
 }
 
-function attach({ netdb, networks }: Host, id: string, name: string): void {
-  const { vni } = networks.subnetsOf(id)[0]!.value
-  const ip = parseIpv4Address('10.0.1.3')
+function attach({ netdb, networks }: Host, id: string, name: string, address = '10.0.1.3'): void {
+  const { vni } = networks.subnetsOf(id).at(-1)!.value
+  const ip = parseIpv4Address(address)
   netdb.put('endpoint', name, {
     network: id,
     vni,
@@ -172,6 +179,51 @@ t.test('of two that are made at the same time the older stays', async (t) => {
   t.equal(all.length, 5)
   t.equal(new Set(all.map(({ vni }) => vni)).size, all.length, 'each VNI once')
   t.equal(new Set(all.map(({ cidr }) => cidr.address)).size, all.length)
+})
+
+t.test('what is taken back stays when somebody uses it by then', async (t) => {
+  const subnets = ['10.9.0.0/24']
+  const none = { gateways: [], ranges: [] }
+  for (const verb of ['create', 'update'] as const) {
+    // On the way: asking a peer, being acknowledged (an older network has taken the subnet, too), taking back.
+    for (const [usedAt, does] of [
+      [2, 'is not taken back'],
+      [3, 'is put back'],
+      [Infinity, 'goes'],
+    ] as const) {
+      const steps = { taken: -Infinity }
+      const hosts: Host[] = cluster(2, {}, () => {
+        const [h1, h2] = hosts as [Host, Host]
+        steps.taken++
+        if (steps.taken === 2) {
+          const { value } = h2.networks.subnetsOf(h2.networks.findHere('old').key)[0]!
+          const [cidr, gateway] = [parseIpv4Cidr('10.9.0.0/24'), parseIpv4Address('10.9.0.1')]
+          const taken = { ...value, vni: parseVni(9_000), cidr, gateway }
+          h2.netdb.put('subnet', subnetKey(taken), taken)
+        }
+        if (steps.taken !== usedAt) return
+        // h2 hears of it with the second step, and not yet of its end with the third.
+        const user = usedAt === 2 ? h1 : h2
+        attach(user, user.networks.findHere('young').key, 'c', '10.9.0.3')
+      })
+      const [h1, h2] = hosts as [Host, Host]
+      await h1.networks.create({ ...WISH, name: 'old', subnets: ['10.5.0.0/24'] })
+      if (verb === 'update')
+        await h1.networks.create({ ...WISH, name: 'young', subnets: ['10.6.0.0/24'] })
+      steps.taken = 0
+      const asked: Promise<unknown> =
+        verb === 'create'
+          ? h1.networks.create({ ...WISH, name: 'young', subnets })
+          : h1.networks.addSubnets('young', { ...none, subnets })
+      const title = `${verb}: what is used at ${usedAt} ${does}`
+      if (usedAt === Infinity) await t.rejects(asked, { code: 'address_in_use' }, title)
+      else await asked
+      for (const { netdb } of [h1, h2]) {
+        const held = netdb.list('subnet').filter(({ key }) => key.endsWith('/10.9.0.0/24'))
+        t.equal(held.length, usedAt === Infinity ? 1 : 2, title)
+      }
+    }
+  }
 })
 
 t.test('a network is given further subnets, behind those that it has', async (t) => {
