@@ -4,7 +4,7 @@
 //
 // Runs alone: answers are timed.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -12,9 +12,9 @@ import type { Test } from 'tap'
 import { openDatagrams } from '../../src/dataplane/datagrams.ts'
 import { listenTcp } from '../../src/dns/tcp-listener.ts'
 import { type Listener, listenUdp } from '../../src/dns/udp-listener.ts'
-import { eventually } from '../fixtures/commands.ts'
+import { eventually, ok } from '../fixtures/commands.ts'
 import { DnsWorld } from '../fixtures/dns.ts'
-import { inLab, type Lab, type Sandbox } from '../fixtures/lab.ts'
+import { inLab, inNetns, type Lab, ROOT, type Sandbox } from '../fixtures/lab.ts'
 
 const SOAK = process.env['WEFT_SOAK_SECONDS']
 const SECONDS = Number(SOAK ?? 1)
@@ -99,8 +99,33 @@ inLab('names under load', 2, async (t, lab) => {
   // A second on a busy machine says nothing about rates.
   if (SOAK !== undefined) t.ok(ratio >= 0.5, `${ratio.toFixed(2)} of dnsmasq's rate`)
   await other.stop('SIGTERM')
+  await fullBuffer(t, lab)
   if (SANDBOXES > 0) await memory(t)
 })
+
+/** Answers that the kernel has no room for are lost and counted, and nothing waits for them. */
+async function fullBuffer(t: Test, lab: Lab): Promise<void> {
+  await lab.addNetns('slow')
+  const netns = lab.netns('slow')
+  await ok(inNetns(netns, ['ip', 'link', 'set', 'lo', 'up']))
+  const slow = ['tbf', 'rate', '4mbit', 'burst', '40000', 'limit', '3000000']
+  await ok(inNetns(netns, ['tc', 'qdisc', 'add', 'dev', 'lo', 'root', ...slow]))
+  const hook = `--import=${ROOT}/test/typescript.mjs`
+  const argv = [process.execPath, hook, `${ROOT}/test/fixtures/full-buffer.ts`]
+  const told = JSON.parse(await ok(inNetns(netns, argv))) as Record<
+    'many' | 'then',
+    { readonly taken: number; readonly unsent: number; readonly got: number }
+  >
+  const { many, then } = told
+  t.equal(many.taken, 100)
+  t.equal(
+    many.got + many.unsent,
+    100,
+    `${many.unsent} of 100 answers were not taken, all others came`,
+  )
+  t.ok(many.unsent > 0 && many.got > 0)
+  t.same(then, { ...many, taken: 101, got: many.got + 1 }, 'the next one is')
+}
 
 async function dnsperf(
   asker: Sandbox,
@@ -108,7 +133,11 @@ async function dnsperf(
   where: readonly string[],
 ): Promise<Figures & { readonly seconds: number }> {
   const argv = ['dnsperf', ...where, '-d', questions, '-l', String(SECONDS), '-t', '2', '-v']
-  const { stdout } = await asker.run(argv, { timeoutMs: (SECONDS + 20) * 1_000 })
+  // It writes a line for each answer. Whoever reads these as they come wakes as often as the resolver, beside it.
+  const said = `${questions}.said`
+  const command = ['sh', '-c', 'exec "$@" >"$0"', said, ...argv]
+  await asker.run(command, { timeoutMs: (SECONDS + 20) * 1_000 })
+  const stdout = readFileSync(said, 'utf8')
   const number = (pattern: RegExp): number => Number(pattern.exec(stdout)?.[1] ?? NaN)
   const times: number[] = []
   let wrong = 0
