@@ -226,7 +226,8 @@ class Demo {
   async #path(): Promise<void> {
     this.#heading('The way there')
     const { host, argv, result } = await this.#keep(1, [
-      ...['traceroute', '-n', '-q', '1', '-w', '2'],
+      // One at a time: of sixteen at once the far kernel answers six (icmp_ratelimit), and none for some seconds.
+      ...['traceroute', '-n', '-q', '1', '-N', '1', '-w', '2'],
       addressOf(2),
     ])
     if (this.#missing(result, 'traceroute')) return

@@ -294,7 +294,19 @@ function ping(address: string, ...options: string[]): string[] {
 }
 
 async function traceroute(from: Sandbox, address: string): Promise<string[]> {
-  const { stdout } = await from.run(['traceroute', '-n', '-q', '1', '-w', '2', '-m', '5', address])
+  const { stdout } = await from.run([
+    'traceroute',
+    '-n',
+    '-q',
+    '1',
+    '-N',
+    '1',
+    '-w',
+    '2',
+    '-m',
+    '5',
+    address,
+  ])
   return parseTraceroute(stdout)
 }
 
