@@ -108,7 +108,7 @@ void Worker::Run() {
   int most_ms = 0;
   uint64_t ended_ns = NowNs();
   while (!stopping_.load(std::memory_order_acquire)) {
-    const int count = Wait(events, most_ms);
+    const int count = Wait(events, most_ms, ended_ns);
     turn_++;
     shared_.rcu->Online(index_);
     const uint64_t now_ns = NowNs();
@@ -135,8 +135,8 @@ void Worker::Run() {
   }
 }
 
-int Worker::Wait(epoll_event* events, int most_ms) {
-  const uint64_t awake_ns = wakefulness_.RemainingNs(NowNs());
+int Worker::Wait(epoll_event* events, int most_ms, uint64_t now_ns) {
+  const uint64_t awake_ns = wakefulness_.RemainingNs(now_ns);
   if (awake_ns == 0) {
     idle_cpus_.LetSleep();
   } else {

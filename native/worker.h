@@ -69,7 +69,7 @@ class Worker {
  private:
   void Run();
   // What has come. 0 events: nothing, for at most `most_ms` (-1: however long).
-  int Wait(epoll_event* events, int most_ms);
+  int Wait(epoll_event* events, int most_ms, uint64_t now_ns);
   // Each gives the bytes that it has moved.
   uint64_t HandleMailbox(uint64_t now_ns);
   uint64_t HandleUnderlay(uint64_t now_ns);
