@@ -7,7 +7,7 @@
 // Between the choice of a VIP and its record nothing is awaited: two on this host never get the same.
 
 import type { Clock } from '../clock.ts'
-import { WeftError, quote } from '../errors.ts'
+import { WeftError } from '../errors.ts'
 import { NO_CLAIMS, collisions } from '../ipam/collisions.ts'
 import { NETWORK_ID_BYTES, networkIdFrom } from '../ipam/network-id.ts'
 import { parseName } from '../net/name.ts'
@@ -22,6 +22,7 @@ import {
   vipKey,
 } from '../netdb/record.ts'
 import type { Netdb } from '../netdb/table.ts'
+import { findBackends } from '../service/backend-reference.ts'
 import { type Endpoint, backendsOf } from '../service/backends.ts'
 import { type ServiceRecord, findService, serviceNamed } from '../service/service-reference.ts'
 import type { AddressBook } from './address-book.ts'
@@ -178,7 +179,9 @@ export class Services {
       ...drain.map((name) => [name, { drain: true }] as const),
       ...undrain.map((name) => [name, { drain: false }] as const),
       ...Object.entries(weights).map(([name, weight]) => [name, { weight }] as const),
-    ].map(([name, part]) => [this.#backend(service, name).key, part] as const)
+    ].flatMap(([name, part]) =>
+      this.#backends(service, name).map(({ key }) => [key, part] as const),
+    )
     const value = changed(service, change)
     const names: string[] = []
     for (const [endpoint, part] of decided) {
@@ -262,29 +265,10 @@ export class Services {
     return [...names, `service/${id}`]
   }
 
-  #backend(service: ServiceRecord, text: string): Endpoint {
+  #backends(service: ServiceRecord, text: string): readonly Endpoint[] {
     const { netdb } = this.#options
     const endpoints = this.backendsOf(service).map(({ endpoint }) => endpoint)
-    const [name, host] = text.split('/').reverse()
-    const found = endpoints.filter(
-      ({ key, value, owner }) =>
-        (value.name === name && (host === undefined || netdb.nameOfMember(owner) === host)) ||
-        (host === undefined && text !== '' && key.startsWith(text)),
-    )
-    const keys = new Set(found.map(({ value, owner }) => `${owner}/${value.name}`))
-    if (keys.size > 1) {
-      throw new WeftError(
-        'ambiguous',
-        `service ${service.value.name} has ${keys.size} backends ${quote(text)}; write HOST/NAME`,
-      )
-    }
-    const [only] = found
-    if (only !== undefined) return only
-    const all = endpoints.map(({ value, owner }) => `${netdb.nameOfMember(owner)}/${value.name}`)
-    throw new WeftError(
-      'not_found',
-      `service ${service.value.name} has no backend ${quote(text)}; it has ${all.length === 0 ? 'none' : all.slice(0, 5).join(', ')}`,
-    )
+    return findBackends(service.value.name, endpoints, text, (member) => netdb.nameOfMember(member))
   }
 
   #requireNameFree(name: string, except?: string): void {

@@ -13,7 +13,8 @@ import { AddressBook } from '../../src/network/address-book.ts'
 import { Networks } from '../../src/network/networks.ts'
 import type { Peers } from '../../src/network/peers.ts'
 import { Services } from '../../src/network/services.ts'
-import { PLAIN, network } from '../fixtures/records.ts'
+import { findBackends } from '../../src/service/backend-reference.ts'
+import { PLAIN, endpoint, network } from '../fixtures/records.ts'
 
 interface Host {
   readonly netdb: Netdb
@@ -128,6 +129,25 @@ t.test(
     t.equal(h1.services.list().filter(({ value }) => /^both$/i.test(value.name)).length, 1)
   },
 )
+
+t.test('a backend is meant by its name before one whose id begins so', (t) => {
+  const [host] = cluster(1) as [Host]
+  const { netdb } = host
+  backend(host, 'a5c', 'w1', 3)
+  backend(host, 'b0d', 'a5', 4)
+  const place = { network: 'm', vni: parseVni(4098), name: 'a5', service: 'web' }
+  netdb.put('endpoint', 'c1e', { ...endpoint(5), ...place })
+  const keys = (text: string) =>
+    findBackends('web', netdb.list('endpoint'), text, (id) => netdb.nameOfMember(id)).map(
+      ({ key }) => key,
+    )
+  t.same(keys('a5'), ['b0d', 'c1e'], 'on each of its networks')
+  t.same(keys('a5c'), ['a5c'])
+  t.same(keys('b'), ['b0d'], 'by its id on one')
+  t.throws(() => keys('b0d/a5'), { code: 'not_found' })
+  t.throws(() => keys(''), { code: 'not_found' })
+  t.end()
+})
 
 t.test('what cannot be made leaves nothing', async (t) => {
   const [h1, h2] = cluster(2) as [Host, Host]
