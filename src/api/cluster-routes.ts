@@ -1,7 +1,7 @@
 // The routes of docs/api.md for the cluster: request → cluster → view.
 
 import type { FastifyInstance } from 'fastify'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Cluster } from '../cluster/cluster.ts'
 import { WeftError } from '../errors.ts'
 import type { AddressChange, JoinCluster, LeaveCluster, SetAddress } from './cluster-types.ts'

@@ -1,7 +1,7 @@
 // The routes of docs/api.md for names: what would be answered to whom.
 
 import type { FastifyInstance } from 'fastify'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { ResolverCounts } from '../dns/counters.ts'
 import type { ForwarderCounters } from '../dns/forwarder.ts'
 import { decodeReply, encodeInquiry } from '../dns/inquiry.ts'

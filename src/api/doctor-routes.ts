@@ -1,7 +1,7 @@
 // The routes of docs/api.md for the doctor: of this host's, and what another host's asks.
 
 import type { FastifyInstance } from 'fastify'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Doctor } from '../doctor/doctor.ts'
 import type { Report } from '../doctor/finding.ts'
 import type { Knocked, Testimony } from '../doctor/witness.ts'

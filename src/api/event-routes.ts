@@ -2,7 +2,7 @@
 
 import { PassThrough } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Event } from '../events/event.ts'
 import type { EventRing } from '../events/event-ring.ts'
 import type { EventLine } from './event-types.ts'

@@ -3,7 +3,7 @@
 import { Readable } from 'node:stream'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { FastifyInstance } from 'fastify'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Dataplane } from '../dataplane/binding.ts'
 import type { Programmer } from '../dataplane/programmer.ts'
 import type { Netdb } from '../netdb/table.ts'

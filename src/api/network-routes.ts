@@ -1,7 +1,7 @@
 // The routes of docs/api.md for networks: request → networks → view.
 
 import type { FastifyInstance } from 'fastify'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Programmer } from '../dataplane/programmer.ts'
 import type { Netdb } from '../netdb/table.ts'
 import type { Endpoints } from '../network/endpoints.ts'

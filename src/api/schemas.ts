@@ -1,6 +1,6 @@
 // What requests may hold: the shapes of types.ts, checked.
 
-import { z } from 'zod'
+import * as z from 'zod'
 import { WeftError } from '../errors.ts'
 import { HEALTH_CHECK } from '../netdb/health-check.ts'
 import type { AttachRequest, Attachment, RunRequest } from '../network/requests.ts'

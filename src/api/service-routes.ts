@@ -1,7 +1,7 @@
 // The routes of docs/api.md for services: request → services → view.
 
 import type { FastifyInstance } from 'fastify'
-import { z } from 'zod'
+import * as z from 'zod'
 import { HEALTH_CHANGE, HEALTH_CHECK } from '../netdb/health-check.ts'
 import type { Netdb } from '../netdb/table.ts'
 import type { Services } from '../network/services.ts'

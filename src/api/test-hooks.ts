@@ -3,7 +3,7 @@
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import type { FastifyInstance } from 'fastify'
-import { z } from 'zod'
+import * as z from 'zod'
 import type { Dataplane } from '../dataplane/binding.ts'
 import { parseVni } from '../net/vni.ts'
 import type { Netdb } from '../netdb/table.ts'

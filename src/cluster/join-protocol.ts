@@ -9,7 +9,7 @@
 // All of it over TLS that the token's secret opens, on both sides: the joiner listens before it asks, with the token's door
 // open, so the member sees that it reaches the very host that asks, by the address that all others will use.
 
-import { z } from 'zod'
+import * as z from 'zod'
 import { type ErrorCode, WeftError, quote } from '../errors.ts'
 import { MAX_REQUEST_BYTES } from '../gossip/transport.ts'
 import { type Ipv4Address, isIpv4Address } from '../net/ipv4-address.ts'

@@ -5,7 +5,7 @@
 // since its old one without its boot number would be taken for a recording by all who know it.
 
 import { join } from 'node:path'
-import { z } from 'zod'
+import * as z from 'zod'
 import { WeftError, messageOf } from '../errors.ts'
 import type { MemberId } from '../gossip/member.ts'
 import { type Ipv4Address, isIpv4Address } from '../net/ipv4-address.ts'

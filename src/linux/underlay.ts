@@ -1,7 +1,7 @@
 // What the kernel knows of the underlay: local addresses, default routes, and who holds a UDP port.
 
 import { readFile, readdir, readlink } from 'node:fs/promises'
-import { z } from 'zod'
+import * as z from 'zod'
 import { type Ipv4Address, ipv4ToBytes, parseIpv4Address } from '../net/ipv4-address.ts'
 import { run } from './exec.ts'
 
