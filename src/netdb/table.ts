@@ -101,17 +101,18 @@ export class Netdb {
   // What this host says.
 
   /**
-   * Writes a fact of this host's.
+   * Writes a fact of this host's. `claimedAt`: since when it stands, if this host was killed before it wrote its records down, and knows from elsewhere.
    *
    * @throws WeftError invalid_argument when it is too large to travel, unavailable when the table is full
    */
-  put<K extends Kind>(kind: K, key: string, value: Written<K>): LiveRecord<K> {
+  put<K extends Kind>(kind: K, key: string, value: Written<K>, claimedAt?: number): LiveRecord<K> {
     const named = { kind, key, owner: this.self }
     const held = this.#store.get(recordName(named))?.held
+    if (claimedAt !== undefined) this.#clock.witness(claimedAt)
     const version = this.nextVersion()
     const owner =
       isOwned(kind) || (held?.tombstone ?? true) ? this.self : (held?.owner ?? this.self)
-    const full = claimed(kind, value, held?.record, version.lamport)
+    const full = claimed(kind, value, held?.record, claimedAt ?? version.lamport)
     const record = { kind, key, owner, version, value: full } as NetdbRecord
     const encoded = encodeRecord(record)
     const reason = this.#store.isFull(encoded)

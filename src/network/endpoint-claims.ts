@@ -69,6 +69,7 @@ export class EndpointClaims {
       aliases: [...(wish.aliases ?? [])],
       service,
       health: null,
+      claimedAt: null,
       formerly: null,
     }
   }
@@ -78,11 +79,17 @@ export class EndpointClaims {
     this.#options.book.forget(spec.id)
   }
 
-  /** The record says so from now on. */
-  put(name: string, spec: EndpointSpec): void {
+  /** The record says so from now on. Gives the spec with its claim, which is to be written down with it. */
+  put(name: string, spec: EndpointSpec): EndpointSpec {
     const { netdb, book } = this.#options
-    netdb.put('endpoint', spec.id, endpointValue(name, spec))
+    const { claimedAt } = netdb.put(
+      'endpoint',
+      spec.id,
+      endpointValue(name, spec),
+      spec.claimedAt ?? undefined,
+    ).value
     book.forget(spec.id)
+    return { ...spec, claimedAt }
   }
 
   /**
@@ -147,8 +154,8 @@ export class EndpointClaims {
     const subnets = networks.subnetsOf(network.key).map(({ value }) => value)
     const among = subnets.filter((subnet) => isRight(subnet, subnets))
     const question = { endpointId: spec.id, name, network, subnets: among, wish: {} }
-    endpoint.spec = { ...spec, ...specOf(book.promise(question)) }
-    this.put(name, endpoint.spec)
+    const given = { ...spec, ...specOf(book.promise(question)), claimedAt: null }
+    endpoint.spec = this.put(name, given)
   }
 
   /** Whether another claim to its addresses stands before its own. */

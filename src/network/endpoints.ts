@@ -68,10 +68,9 @@ export class Endpoints {
     const { programmer, dataplane } = this.#options
     const descriptor = await client.tap(spec.interface, receiveDescriptor)
     const port = ++this.#lastPort
-    const endpoint = { spec, port, isUp: false }
+    const endpoint = { spec: this.#claims.put(name, spec), port, isUp: false }
     this.#byPort.set(port, endpoint)
     programmer.setPort(spec.id, port)
-    this.#claims.put(name, spec)
     programmer.flush()
     // Rows first: an adopted TAP has frames waiting, and the first of them already meets its tables.
     try {

@@ -34,6 +34,8 @@ const ENDPOINT = z.object({
   health: z.enum(HEALTH_STATUSES).nullable().default(null),
   /** Records of absent members that its addresses were taken from. */
   supersedes: z.array(z.string()).default([]),
+  /** Since when it has its addresses (netdb/claim.ts); null: it was not claimed yet, or an earlier version wrote this. */
+  claimedAt: z.number().nullable().default(null),
   /** By the user or the facts file: no other addresses will do. */
   asked: z.boolean().default(true),
   /** What its interface had when it was given these addresses, until it has them: a daemon that ends in between leaves it to the next. */

@@ -213,6 +213,14 @@ t.test(
       [3, 91],
       'of its own past',
     )
+    netdb.put('endpoint', 'c', endpoint(5), 200)
+    t.strictSame(
+      [claim('c'), netdb.get('endpoint', 'c')?.version.lamport],
+      [200, 201],
+      'as its sandbox knows it, where the records of before were not written down',
+    )
+    netdb.put('endpoint', 'a', endpoint(2), 300)
+    t.equal(claim(), 4, 'but what is held knows better')
   },
 )
 
