@@ -199,7 +199,12 @@ async function leaves(t: Test, lab: Lab): Promise<void> {
 
 async function rejoin(lab: Lab, host: string, by = 'h1'): Promise<void> {
   const { token, address } = await lab.client(by).joinToken(false)
-  await lab.weftOk(host, 'join', '--token', token, address)
+  // One that was put out says that it is alone, and begins anew: for a moment nobody answers there.
+  await eventually(async () => {
+    const { code, stderr } = await lab.weft(host, ['join', '--token', token, address])
+    if (code !== 0 && !stderr.includes('no daemon answers')) throw new Error(stderr)
+    return code === 0
+  }, PATIENCE_MS)
 }
 
 async function leavesByForce(t: Test, lab: Lab): Promise<void> {
