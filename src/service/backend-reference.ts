@@ -14,7 +14,7 @@ export function findBackends(
   endpoints: readonly Endpoint[],
   text: string,
   hostOf: (member: string) => string,
-): readonly [Endpoint, ...Endpoint[]] {
+): readonly Endpoint[] {
   const [name = '', host] = text.split('/').reverse()
   const named = endpoints.filter(
     ({ value, owner }) => value.name === name && (host === undefined || hostOf(owner) === host),
@@ -28,8 +28,7 @@ export function findBackends(
       `service ${service} has ${sandboxes.size} backends ${quote(text)}; write HOST/NAME`,
     )
   }
-  const [first, ...others] = found
-  if (first !== undefined) return [first, ...others]
+  if (found.length > 0) return found
   const all = [...new Set(endpoints.map(({ value, owner }) => `${hostOf(owner)}/${value.name}`))]
   throw new WeftError(
     'not_found',
