@@ -12,16 +12,15 @@
 import type { Test } from 'tap'
 import { parsePing } from '../../src/lab/measurements.ts'
 import { run } from '../fixtures/commands.ts'
+import { changeLinks, setFeatures } from '../fixtures/devices.ts'
 import { inLab, inNetns, type Lab, type Sandbox } from '../fixtures/lab.ts'
 import { NO_OPEN_VSWITCH, OpenVSwitchPeer } from '../fixtures/open-vswitch.ts'
 import {
-  changeLinks,
   declareLearningPeer,
   declarePeer,
   KernelPeer,
   type KernelPeerOptions,
   PEER,
-  setFeatures,
 } from '../fixtures/peers.ts'
 import { conversation, largestDatagram, type Question, Talker } from '../fixtures/talker.ts'
 import { TsharkCapture } from '../fixtures/tshark.ts'

@@ -22,7 +22,7 @@ import {
   vlan,
 } from '../fixtures/frames.ts'
 import { inLab, type Lab, type Sandbox } from '../fixtures/lab.ts'
-import { setFeatures } from '../fixtures/peers.ts'
+import { setFeatures } from '../fixtures/devices.ts'
 import { conversation, type Question, Talker } from '../fixtures/talker.ts'
 import { type Checksum, type Dissected, TsharkCapture } from '../fixtures/tshark.ts'
 
