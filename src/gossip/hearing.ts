@@ -199,12 +199,17 @@ export class Hearing {
     if (part.id === from && part.type === 'alive') this.#meet(from, before)
   }
 
-  /** A member that was not present says itself that it is: the two may have much to tell each other. */
+  /** A member that was not alive says itself that it is: the two may have much to tell each other. */
   #meet(from: MemberId, before: MemberState | undefined): void {
-    const { membership, pushPull } = this.#options
-    if (before !== undefined && isPresent(before)) return
+    const { membership, pushPull, passenger } = this.#options
+    if (before === 'alive') return
     const entry = membership.get(from)
     if (entry === undefined || !isPresent(entry.member.state)) return
+    if (before === 'suspect') {
+      // For a second nothing passed between us: too short for a death, and not for news.
+      if (entry.member.state === 'alive') passenger.onContact(from)
+      return
+    }
     if (before === 'dead') pushPull.exchange(entry.member)
     this.#greet(from)
   }

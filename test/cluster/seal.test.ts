@@ -9,6 +9,7 @@ import { type GossipKey, Keyring, gossipKey } from '../../src/cluster/keyring.ts
 import { REPLAY_WINDOW, ReplayWindow } from '../../src/cluster/replay-window.ts'
 import { type Opened, Seal, type SealCounters } from '../../src/cluster/seal.ts'
 import { SEAL_BYTES, deriveKey, newSession } from '../../src/cluster/sealed-datagram.ts'
+import { heldMb } from '../fixtures/heap.ts'
 import { Random, SEED } from '../fixtures/random.ts'
 
 const KEYS = [1, 2, 3].map((n) => gossipKey(Buffer.alloc(32, n), { lamport: n, writer: 'h1' }))
@@ -327,11 +328,11 @@ t.test(`10^5 datagrams of junk are counted and leave nothing behind (seed ${SEED
     for (const bytes of junk) if (b.seal.open(bytes) !== null) t.fail('junk was believed')
   }
   for (let n = 0; n < 10; n++) round()
-  const before = process.memoryUsage().heapUsed
+  const before = heldMb()
   for (let n = 0; n < 90; n++) round()
-  const grown = process.memoryUsage().heapUsed - before
+  const grownMb = heldMb() - before
   t.equal(b.seal.counters.foreign, 100_000)
-  t.ok(grown < 30 << 20, `heap grew by ${(grown / 2 ** 20).toFixed(1)} MiB, garbage included`)
+  t.ok(grownMb < 5, `${grownMb.toFixed(1)} MiB more`)
   t.equal(text(b.seal.open(good)!.body!).length, 100)
 })
 

@@ -9,7 +9,7 @@ import { runScenario } from './scenario.ts'
 
 /** Others each time, unless WEFT_TEST_SEED says which; scripts/simulate runs as many as one wants. */
 const FIRST = SEED * 1_000
-const COUNT = Number(process.env['WEFT_SIMULATE_SEEDS'] ?? effort(300, 40))
+const COUNT = Number(process.env['WEFT_SIMULATE_SEEDS'] ?? effort(300, 30))
 
 t.test(`${COUNT} random clusters from seed ${FIRST} on keep all properties`, async (t) => {
   for (let seed = FIRST; seed < FIRST + COUNT; seed++) {
@@ -42,7 +42,7 @@ t.test('a host that goes away is believed dead everywhere within 3 s', async (t)
   t.ok(times.quantile(1) <= 3_000, `all of them within ${times.quantile(1)} ms`)
 })
 
-t.test('after a partition all agree within 2 s', async (t) => {
+t.test('after a partition all agree within a second', async (t) => {
   const times = new Distribution()
   for (const hosts of [3, 8, 25]) {
     for (const seconds of [1, 5, 60]) {
@@ -50,7 +50,7 @@ t.test('after a partition all agree within 2 s', async (t) => {
     }
   }
   t.comment(JSON.stringify(times.summary()))
-  t.ok(times.quantile(1) <= 2_000, `all of them within ${times.quantile(1)} ms`)
+  t.ok(times.quantile(1) <= 1_000, `all of them within ${times.quantile(1)} ms`)
 })
 
 t.test('a record is at 25 hosts', async (t) => {
