@@ -7,7 +7,7 @@ import { runAllocation } from './allocation-scenario.ts'
 
 /** Others each time, unless WEFT_TEST_SEED says which; scripts/simulate allocation runs as many as one wants. */
 const FIRST = SEED * 1_000
-const COUNT = Number(process.env['WEFT_SIMULATE_SEEDS'] ?? effort(500, 60))
+const COUNT = Number(process.env['WEFT_SIMULATE_SEEDS'] ?? effort(500, 30))
 
 t.test(`${COUNT} random clusters from seed ${FIRST} on allocate nothing twice`, async (t) => {
   let [allocated, repaired] = [0, 0]
