@@ -40,7 +40,7 @@ import { Random, SEED } from '../fixtures/random.ts'
 import { ENDPOINTS, Switchboard } from '../fixtures/switchboard.ts'
 import { enableServices, putService, removeService } from '../fixtures/vips.ts'
 
-const PACKETS = Number(process.env['WEFT_NAT_PACKETS'] ?? effort(1_000_000, 40_000))
+const PACKETS = Number(process.env['WEFT_NAT_PACKETS'] ?? effort(1_000_000, 30_000))
 const PER_BOARD = 4_000
 const CAPACITY = 256
 

@@ -57,7 +57,13 @@ inLab('data across hosts', 2, async (t, lab) => {
   })
 
   await t.test('iperf3 completes: UDP', async (t) => {
-    const { error, end } = await iperf(c1, c2.ip, c2, ['--udp', '--bitrate', '20M'])
+    const { error, end } = await iperf(c1, c2.ip, c2, [
+      '--udp',
+      '--bitrate',
+      '20M',
+      '--bytes',
+      '2M',
+    ])
     t.equal(error, undefined)
     t.ok((end.sum?.bytes ?? 0) > 1e6, `${end.sum?.packets ?? 0} datagrams`)
     // Two cores for everything: some loss is the receiver's socket buffer, half of it would be ours.
@@ -89,7 +95,7 @@ async function iperf(
 ): Promise<Iperf> {
   const server = to.start(['iperf3', '--server', '--one-off'])
   await eventually(async () => (await to.ok('ss', '-Hltn')).includes(':5201'))
-  const client = ['iperf3', '--client', address, '--json', '--time', '1.5', ...options]
+  const client = ['iperf3', '--client', address, '--json', '--bytes', '64M', ...options]
   const { stdout } = await from.run(client)
   await server.stop()
   return JSON.parse(stdout) as Iperf

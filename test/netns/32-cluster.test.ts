@@ -7,10 +7,11 @@ import { readFileSync } from 'node:fs'
 import type { Test } from 'tap'
 import type { NodeStatus } from '../../src/api/cluster-types.ts'
 import { eventually } from '../fixtures/commands.ts'
+import { effort } from '../fixtures/effort.ts'
 import { inLab, type Lab } from '../fixtures/lab.ts'
 
 /** To the gossip port of one host, from outside of the cluster. */
-const JUNK = Number(process.env['WEFT_SOAK_JUNK'] ?? 100_000)
+const JUNK = Number(process.env['WEFT_SOAK_JUNK'] ?? effort(100_000, 30_000))
 /** How long what is to be seen everywhere may take on a machine that is busy. */
 const PATIENCE_MS = 10_000
 const ALL_UP = { h1: 'ready', h2: 'ready', h3: 'ready' } as const

