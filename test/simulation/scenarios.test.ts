@@ -9,7 +9,7 @@ import { runScenario } from './scenario.ts'
 
 /** Others each time, unless WEFT_TEST_SEED says which; scripts/simulate runs as many as one wants. */
 const FIRST = SEED * 1_000
-const COUNT = Number(process.env['WEFT_SIMULATE_SEEDS'] ?? effort(300, 30))
+const COUNT = Number(process.env['WEFT_SIMULATE_SEEDS'] ?? effort(300, 20))
 
 t.test(`${COUNT} random clusters from seed ${FIRST} on keep all properties`, async (t) => {
   for (let seed = FIRST; seed < FIRST + COUNT; seed++) {
