@@ -500,9 +500,12 @@ t.test('attach: the stream of the main command', { skip: SKIP }, async (t) => {
     stream.send(FrameKind.window, Buffer.from([0, 50, 0, 100]))
     stream.send(FrameKind.stdin, Buffer.from('line\n'))
     await stream.shows(/50 100\r\n$/)
+    // ^C between two commands is the shell's to make something of: cat has to be there.
+    stream.send(FrameKind.stdin, Buffer.from('cat?\n'))
+    await stream.shows(/50 100\r\ncat\?\r\ncat\?\r\n$/)
     stream.send(FrameKind.stdin, Buffer.from([3]))
     t.match(await stream.result, { code: 130, stderr: '' })
-    t.match(await logText(box), /50 100\r\n\^C$/)
+    t.match(await logText(box), /cat\?\r\n\^C$/)
   })
 
   t.test('ends the input of a terminal as ^D does', async (t) => {
