@@ -154,7 +154,8 @@ async function goesOn(t: Test, { lab, clients, vip }: World): Promise<void> {
   await attach(lab, A4, A5)
   await allHave(lab, 'healthy', ['b1', 'a4', 'a5'])
   // What h3 has heard of just now the next daemon knows when it has been written down.
-  await eventually(() => written(lab, 'h3').includes('"a4"'), PATIENCE_MS)
+  const known = () => ['"a4"', '"a5"'].every((name) => written(lab, 'h3').includes(name))
+  await eventually(known, PATIENCE_MS)
   const client = clients[2]!
   const asks = async (count: number): Promise<string[]> => {
     const loop = `for i in $(seq ${count}); do curl -s -m 5 http://${vip}/ || echo -; done`

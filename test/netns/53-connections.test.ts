@@ -52,14 +52,17 @@ async function links(netns: string): Promise<string[]> {
   return all.map(({ ifname }) => ifname).filter((name) => name !== 'lo')
 }
 
-async function reaches(netns: string, address: string): Promise<boolean> {
-  const argv = ['ping', '-n', '-c', '2', '-i', '0.1', '-W', '0.5', address]
+/** How long who should not come is waited for. */
+const BRIEFLY_S = 0.5
+
+async function reaches(netns: string, address: string, waitS = 3): Promise<boolean> {
+  const argv = ['ping', '-n', '-c', '2', '-i', '0.1', '-W', String(waitS), address]
   return (await run(inNetns(netns, argv))).stdout.includes(' 0% packet loss')
 }
 
 async function joins(t: Test, lab: Lab, r2: Sandbox, b2: Sandbox): Promise<void> {
   const t1 = await lab.sandbox('h1', 'red', 't1')
-  t.notOk(await reaches(t1.netns, b2.ip), 'blue is another network')
+  t.notOk(await reaches(t1.netns, b2.ip, BRIEFLY_S), 'blue is another network')
   const { State } = await inspect(lab, 'h1', 't1')
   t.equal(await lab.weftOk('h3', 'network', 'connect', '--alias', 'also', 'blue', 't1'), '')
   t.same(await networksOf(lab, 'h3', 't1'), { eth0: 'red', eth1: 'blue' })
@@ -77,7 +80,7 @@ async function joins(t: Test, lab: Lab, r2: Sandbox, b2: Sandbox): Promise<void>
   t.equal(await lab.weftOk('h3', 'network', 'disconnect', 'red', 'h1/t1'), '')
   t.same(await networksOf(lab, 'h1', 't1'), { eth1: 'blue' })
   t.same(await links(t1.netns), ['eth1'], 'the interface is gone')
-  t.notOk(await reaches(t1.netns, r2.ip))
+  t.notOk(await reaches(t1.netns, r2.ip, BRIEFLY_S))
   t.ok(await reaches(t1.netns, b2.ip))
   t.notOk(Object.values((await lab.client('h2').inspectNetwork('red')).Containers ?? {}).length > 1)
 
@@ -132,7 +135,8 @@ async function outlives(t: Test, lab: Lab, r2: Sandbox, b2: Sandbox): Promise<vo
       ['blue', b2],
     ] as const) {
       const is = Object.values(known).includes(network)
-      t.equal(await reaches(netns, peer.ip), is, `${network}: ${String(is)}`)
+      const waitS = is ? undefined : BRIEFLY_S
+      t.equal(await reaches(netns, peer.ip, waitS), is, `${network}: ${String(is)}`)
       await eventually(async () => {
         const containers = (await lab.client('h2').inspectNetwork(network)).Containers ?? {}
         return Object.values(containers).some(({ Name }) => Name === 't1') === is
