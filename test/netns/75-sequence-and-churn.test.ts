@@ -207,8 +207,8 @@ async function settledBook(
 
 /** Half of the highest of some rates that lost nothing. */
 async function halfTheLosslessRate(from: Sandbox, to: Sandbox): Promise<number> {
-  let best = 4_000
-  for (const rate of [8_000, 16_000, 32_000, 64_000]) {
+  let best = 8_000
+  for (const rate of [16_000, 32_000, 64_000]) {
     const one = await flood(from, to, CHURN_PAYLOAD, '--seconds', '0.7', '--rate', String(rate))
     if (lostOf(one) > 0) break
     best = rate
