@@ -38,6 +38,8 @@ export interface Passenger {
   onRequest(body: Uint8Array, from: MemberId): Uint8Array | null
   /** A member came, went, or changed its name or address. `before` undefined: it was not known. `after` undefined: forgotten. */
   onMember(after: Member | undefined, before: Member | undefined): void
-  /** Direct contact with a member that was not alive until now: a join, a heal. The time to compare everything. */
+  /** Direct contact with a member that was not present until now: a join, a heal. The time to compare everything. */
   onContact(member: MemberId): void
+  /** A suspect says itself that it is alive: it may be that for a second nothing passed between it and us. */
+  onRecovery(member: MemberId): void
 }

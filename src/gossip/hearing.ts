@@ -206,8 +206,7 @@ export class Hearing {
     const entry = membership.get(from)
     if (entry === undefined || !isPresent(entry.member.state)) return
     if (before === 'suspect') {
-      // For a second nothing passed between us: too short for a death, and not for news.
-      if (entry.member.state === 'alive') passenger.onContact(from)
+      if (entry.member.state === 'alive') passenger.onRecovery(from)
       return
     }
     if (before === 'dead') pushPull.exchange(entry.member)

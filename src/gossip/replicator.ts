@@ -4,7 +4,7 @@
 //   acknowledge  ─► message and ack: for who has to know that certain members have it
 //   every 1.5 s  ─► digest to one member at random ─► where it differs, that one starts an exchange: this is what is certain
 //
-// In a hurry (a member came, more was learned than rumours can carry) digests go out several times a second: each host that
+// In a hurry (a member came or recovered, more was learned than rumours can carry) digests go out several times a second: each host that
 // knows makes another one know, so a healed partition is one table again after a few rounds.
 
 import type { Clock, Timer } from '../clock.ts'
@@ -260,6 +260,11 @@ export class Replicator implements Passenger {
     this.#compareWith(member, null)
   }
 
+  onRecovery(member: MemberId): void {
+    this.#hurry()
+    this.#sendDigest(member)
+  }
+
   #setPresent(member: MemberId, present: boolean): void {
     if (present) this.#members.add(member)
     else this.#members.delete(member)
@@ -305,13 +310,15 @@ export class Replicator implements Passenger {
       this.#netdb.dropAged()
       this.#pausedUntilMs.clear()
     }
-    for (const member of this.#channel?.someMembers(1) ?? []) {
-      this.#counts.digestsSent++
-      this.#channel?.send(member, encodeDigest(this.#netdb.stored))
-    }
+    for (const member of this.#channel?.someMembers(1) ?? []) this.#sendDigest(member)
     const intervalMs = nowMs < this.#hurryUntilMs ? hurriedIntervalMs : compareIntervalMs
     // Some play, so that hosts that were started together do not speak together.
     this.#schedule(intervalMs * (0.8 + 0.4 * this.#random()))
+  }
+
+  #sendDigest(to: MemberId): void {
+    this.#counts.digestsSent++
+    this.#channel?.send(to, encodeDigest(this.#netdb.stored))
   }
 
   #hurry(): void {
