@@ -8,15 +8,7 @@ import { VERSION } from '../version.ts'
 import type { Contestant } from './contestant.ts'
 import { availableSides, claimLabs, closeLabs, closeSide, makeSide } from './labs.ts'
 import { describeMachine } from './machine.ts'
-import {
-  type Effort,
-  FULL,
-  LAB_STEPS,
-  type MeasureContext,
-  memoryOf,
-  QUICK,
-  type Step,
-} from './measure.ts'
+import { type Effort, FULL, type MeasureContext, QUICK } from './measure-context.ts'
 import { methodOf } from './method.ts'
 import type { Group } from './metrics.ts'
 import { weftFlood } from './programs.ts'
@@ -32,6 +24,7 @@ import {
   type Underlay,
   type UnderlayResult,
 } from './result.ts'
+import { LAB_STEPS, memoryOf, type Step } from './steps.ts'
 import { summarize } from './statistics.ts'
 import { rotated } from './turns.ts'
 

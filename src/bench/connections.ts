@@ -1,7 +1,7 @@
 // Connections a second, to a sandbox and to a VIP: weft-flood at both ends.
 
 import type { Contestant } from './contestant.ts'
-import type { MeasureContext } from './measure.ts'
+import type { MeasureContext } from './measure-context.ts'
 import type { Figures } from './metrics.ts'
 import { parseConnect } from './outputs.ts'
 import { both, type Place, succeeded } from './place.ts'

@@ -1,7 +1,7 @@
 // How it was measured, in words, a line for each figure: stands in the result itself. Pure.
 
 import { CONNECTIONS_AT_ONCE } from './connections.ts'
-import type { Effort } from './measure.ts'
+import type { Effort } from './measure-context.ts'
 import type { Group } from './metrics.ts'
 import type { Side } from './result.ts'
 import { CONGESTION } from './tcp.ts'

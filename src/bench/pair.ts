@@ -7,7 +7,7 @@ import type { LabContext } from '../lab/events.ts'
 import { VERSION } from '../version.ts'
 import type { Contestant } from './contestant.ts'
 import { execPlace, type FoundPlace, TOOLS, type Tool } from './exec-place.ts'
-import { FULL, type MeasureContext, PAIR_STEPS, QUICK, type Step } from './measure.ts'
+import { FULL, type MeasureContext, QUICK } from './measure-context.ts'
 import { pairMethodOf } from './method.ts'
 import type { Group } from './metrics.ts'
 import {
@@ -20,6 +20,7 @@ import {
   rowsOf,
   type Sample,
 } from './result.ts'
+import { PAIR_STEPS, type Step } from './steps.ts'
 import { rotated } from './turns.ts'
 
 export interface PairOptions {

@@ -1,7 +1,7 @@
 // Round-trip times: of a network that carries nothing else, beside small packets, beside bulk data.
 
 import type { Contestant } from './contestant.ts'
-import type { MeasureContext } from './measure.ts'
+import type { MeasureContext } from './measure-context.ts'
 import type { Figures } from './metrics.ts'
 import { parsePingTimes } from './outputs.ts'
 import { both, succeeded } from './place.ts'

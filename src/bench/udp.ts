@@ -2,7 +2,7 @@
 
 import type { Contestant } from './contestant.ts'
 import { backgroundShare, processSeconds, readCpuTime } from './cpu.ts'
-import type { MeasureContext } from './measure.ts'
+import type { MeasureContext } from './measure-context.ts'
 import type { Figures, UdpPayload } from './metrics.ts'
 import { cpuNsPer, parseSend, parseSink, type SendReport, type SinkReport } from './outputs.ts'
 import { both, succeeded } from './place.ts'

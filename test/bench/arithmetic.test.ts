@@ -15,7 +15,7 @@ import { lowestOf, resultTable, rowsOf, type Side } from '../../src/bench/result
 import { percentile, ratio, summarize, tailPercentile } from '../../src/bench/statistics.ts'
 import { parseProbe, TOOLS } from '../../src/bench/exec-place.ts'
 import { possibleSteps } from '../../src/bench/pair.ts'
-import { PAIR_STEPS } from '../../src/bench/measure.ts'
+import { PAIR_STEPS } from '../../src/bench/steps.ts'
 import { availableSides } from '../../src/bench/labs.ts'
 import { overlayBatch, vipRules } from '../../src/bench/kernel-lab.ts'
 import { rotated } from '../../src/bench/turns.ts'
