@@ -6,11 +6,13 @@
 import type { LabContext } from '../lab/events.ts'
 import { VERSION } from '../version.ts'
 import type { Contestant } from './contestant.ts'
+import { readCpuTime } from './cpu.ts'
 import { availableSides, claimLabs, closeLabs, closeSide, makeSide } from './labs.ts'
 import { describeMachine } from './machine.ts'
 import { type Effort, FULL, type MeasureContext, QUICK } from './measure-context.ts'
 import { methodOf } from './method.ts'
 import type { Group } from './metrics.ts'
+import { stolenShare } from './outputs.ts'
 import { weftFlood } from './programs.ts'
 import {
   addIntegrity,
@@ -88,6 +90,7 @@ async function benchOn(
     return {
       underlay,
       backgroundBusy: summarize(session.background),
+      stolen: summarize(session.stolen),
       rows: rowsOf(session.samples, sides),
       integrity: session.integrity,
     }
@@ -100,6 +103,7 @@ async function benchOn(
 class Session {
   readonly samples: Sample[] = []
   readonly background: number[] = []
+  readonly stolen: number[] = []
   readonly integrity: Partial<Record<Side, Integrity>> = {}
   readonly #effort: Effort
   readonly #rounds: number
@@ -123,7 +127,9 @@ class Session {
         for (const one of turn) {
           this.#context.signal.throwIfAborted()
           const context = this.#measureContext(title, one.side, round)
+          const before = readCpuTime()
           this.samples.push({ side: one.side, round, figures: await measure(one, context) })
+          this.stolen.push(stolenShare(before, readCpuTime()))
         }
       }
       for (const one of turn) this.samples.push({ side: one.side, round, figures: memoryOf(one) })

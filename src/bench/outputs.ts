@@ -119,8 +119,10 @@ export const parseConnect = (output: string): ConnectReport => JSON.parse(output
 
 /** Time of all cores together, in clock ticks since boot. */
 export interface CpuTime {
-  /** user, nice, system, irq, softirq. Not steal: that is another machine's. */
+  /** user, nice, system, irq, softirq. */
   readonly busy: number
+  /** What a hypervisor gave to another machine while this one had work. */
+  readonly stolen: number
   readonly total: number
 }
 
@@ -128,17 +130,27 @@ export interface CpuTime {
 export function parseCpuTime(stat: string): CpuTime {
   const [line = ''] = stat.split('\n', 1)
   const ticks = line.trim().split(/\s+/).slice(1, 9).map(Number)
-  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = ticks
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, stolen = 0] = ticks
   return {
     busy: user + nice + system + irq + softirq,
+    stolen,
     total: ticks.reduce((sum, value) => sum + value, 0),
   }
 }
 
 /** Share of all cores' time that was busy between two readings. */
 export function busyShare(before: CpuTime, after: CpuTime): number {
+  return shareOf('busy', before, after)
+}
+
+/** Share of all cores' time that was stolen between two readings. */
+export function stolenShare(before: CpuTime, after: CpuTime): number {
+  return shareOf('stolen', before, after)
+}
+
+function shareOf(what: 'busy' | 'stolen', before: CpuTime, after: CpuTime): number {
   const total = after.total - before.total
-  return total <= 0 ? 0 : (after.busy - before.busy) / total
+  return total <= 0 ? 0 : (after[what] - before[what]) / total
 }
 
 const TICKS_PER_SECOND = 100

@@ -68,7 +68,7 @@ function underlaySection(one: UnderlayResult, sides: readonly Side[]): string[] 
       ? paragraphs(['x 0.50: half of the kernel’s median.'])
       : []),
     table(one.rows, sides, sides.includes('kernel')),
-    ...paragraphs([...notes, backgroundLine(one.backgroundBusy)]),
+    ...paragraphs([...notes, backgroundLine(one)]),
     '</section>',
   ]
 }

@@ -61,6 +61,8 @@ export interface UnderlayResult {
   readonly underlay: Underlay
   /** Share of the machine's CPU time that others used, before each measurement that tells CPU time. */
   readonly backgroundBusy: Summary | null
+  /** Share of it that the hypervisor gave to other machines, during each measurement. */
+  readonly stolen: Summary | null
   readonly rows: readonly Row[]
   readonly integrity: Readonly<Partial<Record<Side, Integrity>>>
 }
@@ -230,13 +232,23 @@ export function circumstances(result: BenchResult): string[] {
 }
 
 /** What others did meanwhile. */
-export function backgroundLine(busy: Summary | null): string {
-  if (busy === null) return 'how much of the CPUs others used was not measured'
-  const percent = (share: number) => `${(share * 100).toFixed(0)} %`
+export function backgroundLine({
+  backgroundBusy: busy,
+  stolen,
+}: Pick<UnderlayResult, 'backgroundBusy' | 'stolen'>): string {
+  const used = busy === null ? 'was not measured' : shareRange(busy)
+  const taken =
+    stolen === null || stolen.max === 0 ? '' : `; the hypervisor took ${shareRange(stolen)}`
+  const isBusy = (busy?.median ?? 0) + (stolen?.median ?? 0) > BUSY
   return (
-    `others used ${percent(busy.median)} of the CPUs (${percent(busy.min)} to ${percent(busy.max)})` +
-    (busy.median > BUSY ? ': a busy machine, believe the ratios more than the values' : '')
+    `what others used of the CPUs: ${used}${taken}` +
+    (isBusy ? '. A busy machine: believe the ratios more than the values' : '')
   )
+}
+
+function shareRange({ median, min, max }: Summary): string {
+  const percent = (share: number) => `${(share * 100).toFixed(0)} %`
+  return `${percent(median)} (${percent(min)} to ${percent(max)})`
 }
 
 export function integrityLine(side: string, integrity: Integrity): string {

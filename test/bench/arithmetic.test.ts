@@ -9,6 +9,7 @@ import {
   parsePingTimes,
   parseProcessSeconds,
   parseResidentBytes,
+  stolenShare,
 } from '../../src/bench/outputs.ts'
 import { bestRate, bestTrial, lossOf, nextRate, type Trial } from '../../src/bench/rate-search.ts'
 import { lowestOf, resultTable, rowsOf, type Side } from '../../src/bench/result.ts'
@@ -135,9 +136,12 @@ t.test('what was tried for little loss is known for none', async (t) => {
 t.test('CPU time is what was busy beyond what was busy anyway', async (t) => {
   const at = (busy: number, idle: number) =>
     parseCpuTime(`cpu  ${busy} 0 0 ${idle} 5 0 0 7 0 0\ncpu0 1 2 3\n`)
-  t.same(at(100, 300), { busy: 100, total: 412 })
+  t.same(at(100, 300), { busy: 100, stolen: 7, total: 412 })
   t.equal(busyShare(at(0, 0), at(50, 50)), 0.5)
   t.equal(busyShare(at(1, 1), at(1, 1)), 0)
+  t.equal(stolenShare(at(0, 0), at(50, 50)), 0)
+  const later = parseCpuTime('cpu  0 0 0 90 5 0 0 17 0 0\n')
+  t.equal(stolenShare(at(0, 0), later), 0.1)
   // 150 of 200 ticks busy, 20 % would have been: 110 ticks, 1.1 s, for 1e9 bytes.
   t.ok(Math.abs(cpuNsPer(at(0, 0), at(150, 50), 0.2, 1e9) - 1.1) < 1e-9)
   t.ok(Number.isNaN(cpuNsPer(at(0, 0), at(10, 190), 0.2, 1e9)), 'nothing is left')

@@ -12,6 +12,8 @@ import type { Test } from 'tap'
 import { openDatagrams } from '../../src/dataplane/datagrams.ts'
 import { listenTcp } from '../../src/dns/tcp-listener.ts'
 import { type Listener, listenUdp } from '../../src/dns/udp-listener.ts'
+import { readCpuTime } from '../../src/bench/cpu.ts'
+import { stolenShare } from '../../src/bench/outputs.ts'
 import { summarize } from '../../src/bench/statistics.ts'
 import { eventually, ok } from '../fixtures/commands.ts'
 import { DnsWorld } from '../fixtures/dns.ts'
@@ -153,9 +155,8 @@ async function dnsperf(
   // It writes a line for each answer. Whoever reads these as they come wakes as often as the resolver, beside it.
   const said = `${questions}.said`
   const command = ['sh', '-c', 'exec "$@" >"$0"', said, ...argv]
-  const before = stolenTicks()
+  const before = readCpuTime()
   await asker.run(command, { timeoutMs: (seconds + 20) * 1_000 })
-  const after = stolenTicks()
   const stdout = readFileSync(said, 'utf8')
   const number = (pattern: RegExp): number => Number(pattern.exec(stdout)?.[1] ?? NaN)
   const times: number[] = []
@@ -172,16 +173,8 @@ async function dnsperf(
     wrong,
     p50Ms: at(0.5),
     p99Ms: at(0.99),
-    stolen:
-      after.total > before.total ? (after.steal - before.steal) / (after.total - before.total) : 0,
+    stolen: stolenShare(before, readCpuTime()),
   }
-}
-
-/** The first line of /proc/stat, in clock ticks since boot. */
-function stolenTicks(): { readonly steal: number; readonly total: number } {
-  const ticks = /^cpu +(.*)$/m.exec(readFileSync('/proc/stat', 'utf8'))?.[1]?.split(' ') ?? []
-  const eight = ticks.slice(0, 8).map(Number)
-  return { steal: eight[7] ?? 0, total: eight.reduce((sum, value) => sum + value, 0) }
 }
 
 function report(t: Test, what: string, figures: Figures): void {

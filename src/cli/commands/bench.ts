@@ -178,7 +178,7 @@ function formatUnderlay(one: UnderlayResult, { sides, underlays }: BenchResult):
     const datagrams = one.integrity[side]
     return datagrams === undefined ? [] : [integrityLine(side, datagrams)]
   })
-  const lines = [...integrity, backgroundLine(one.backgroundBusy)]
+  const lines = [...integrity, backgroundLine(one)]
   return `\n${title}${formatTable(header, rows)}\n${lines.join('\n')}\n`
 }
 
