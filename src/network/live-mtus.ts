@@ -3,6 +3,7 @@
 import type { Logger } from '../log.ts'
 import { messageOf } from '../errors.ts'
 import type { Sandbox } from './sandbox.ts'
+import { SettledWork } from './settled-work.ts'
 
 export interface LiveMtusOptions {
   readonly sandboxes: () => readonly Sandbox[]
@@ -13,32 +14,24 @@ export interface LiveMtusOptions {
   readonly log: Logger
 }
 
-/** Changes come in flocks: an endpoint with its records, a path for each member. */
-const SETTLE_MS = 20
-
 export class LiveMtus {
   readonly #options: LiveMtusOptions
-  #soon: NodeJS.Timeout | null = null
-  #working: Promise<void> = Promise.resolve()
+  readonly #work = new SettledWork(() => this.#adjust())
 
   constructor(options: LiveMtusOptions) {
     this.#options = options
   }
 
   close(): void {
-    if (this.#soon !== null) clearTimeout(this.#soon)
+    this.#work.close()
   }
 
   /** Gives interfaces what their networks have now, in a moment. */
   soon(): void {
-    this.#soon ??= setTimeout(() => {
-      this.#soon = null
-      this.#working = this.#working.then(() => this.#work())
-    }, SETTLE_MS)
-    this.#soon.unref()
+    this.#work.soon()
   }
 
-  async #work(): Promise<void> {
+  async #adjust(): Promise<void> {
     const { sandboxes, mtuOf, noteEndpoints, log } = this.#options
     for (const sandbox of sandboxes()) {
       for (const endpoint of [...sandbox.endpoints]) {

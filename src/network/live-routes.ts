@@ -6,6 +6,7 @@ import { cidrContains, formatCidr } from '../net/cidr.ts'
 import type { Networks } from './networks.ts'
 import type { Sandbox } from './sandbox.ts'
 import type { EndpointSpec } from './sandbox-spec.ts'
+import { SettledWork } from './settled-work.ts'
 
 export interface LiveRoutesOptions {
   readonly sandboxes: () => readonly Sandbox[]
@@ -13,32 +14,24 @@ export interface LiveRoutesOptions {
   readonly log: Logger
 }
 
-/** The subnets of a network come in flocks, each with records of its own. */
-const SETTLE_MS = 20
-
 export class LiveRoutes {
   readonly #options: LiveRoutesOptions
-  #soon: NodeJS.Timeout | null = null
-  #working: Promise<void> = Promise.resolve()
+  readonly #work = new SettledWork(() => this.#adjust())
 
   constructor(options: LiveRoutesOptions) {
     this.#options = options
   }
 
   close(): void {
-    if (this.#soon !== null) clearTimeout(this.#soon)
+    this.#work.close()
   }
 
   /** Gives interfaces the routes that their networks have now, in a moment. Those that they have stay. */
   soon(): void {
-    this.#soon ??= setTimeout(() => {
-      this.#soon = null
-      this.#working = this.#working.then(() => this.#work())
-    }, SETTLE_MS)
-    this.#soon.unref()
+    this.#work.soon()
   }
 
-  async #work(): Promise<void> {
+  async #adjust(): Promise<void> {
     const { sandboxes, networks, log } = this.#options
     for (const sandbox of sandboxes()) {
       for (const { spec } of [...sandbox.endpoints]) {
