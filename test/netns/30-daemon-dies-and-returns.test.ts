@@ -5,7 +5,7 @@
 //      │ c1 10.0.1.11   ── a TCP connection ──────►  │ c2 10.0.1.12   echoes, and talks by itself
 //      └──── 172.31.1.1 ──────────── r ──────────────┴── 192.168.1.1
 //
-// Runs alone: an outage is timed.
+// Runs with few: an outage is timed, in tenths of a second.
 
 import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'

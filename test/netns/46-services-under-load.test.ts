@@ -4,7 +4,7 @@
 //
 // WEFT_SOAK_LOAD_SECONDS: how long each part is watched before and behind what happens in it.
 //
-// Runs alone: 200 requests a second are timed.
+// Runs with few: 200 requests a second are timed.
 
 import { spawnSync } from 'node:child_process'
 import { readFileSync, readdirSync } from 'node:fs'
