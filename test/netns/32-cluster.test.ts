@@ -3,9 +3,9 @@
 //      h1 172.31.1.11      h3 172.31.1.13            h2 192.168.1.12
 //      └──── 172.31.1.1 ───┴──────── r ──────────────┴── 192.168.1.1
 
-import { readFileSync } from 'node:fs'
 import type { Test } from 'tap'
 import type { NodeStatus } from '../../src/api/cluster-types.ts'
+import { residentBytes } from '../../src/bench/cpu.ts'
 import { eventually } from '../fixtures/commands.ts'
 import { effort } from '../fixtures/effort.ts'
 import { inLab, type Lab } from '../fixtures/lab.ts'
@@ -101,10 +101,7 @@ const JUNK_SENDER = `
 async function junk(t: Test, lab: Lab): Promise<void> {
   const counted = async (): Promise<number> =>
     (await lab.client('h1').counters()).find(({ name }) => name === 'cluster_foreign')?.value ?? 0
-  const rssBytes = (): number => {
-    const status = readFileSync(`/proc/${lab.daemonPid('h1')}/status`, 'utf8')
-    return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024
-  }
+  const rssBytes = (): number => residentBytes([lab.daemonPid('h1')])
   const flood = async (packets: number): Promise<void> => {
     const argv = [process.execPath, '-e', JUNK_SENDER, '172.31.1.11', '7946', String(packets)]
     const { code, stderr } = await lab.on('c', argv, { timeoutMs: 30_000 + packets })

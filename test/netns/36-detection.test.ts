@@ -120,11 +120,7 @@ function setLink(lab: Lab, host: string, state: 'up' | 'down'): number {
 /** When `watcher`'s log said so: the daemon's own time stamp. */
 async function saidDown(lab: Lab, watcher: string, host: string, since: number): Promise<number> {
   const what = `${watcher} to say that ${host} is down`
-  return await eventually(
-    () => said(lab, watcher, `host ${host} is down`, since),
-    PATIENCE_MS,
-    what,
-  )
+  return await eventually(() => lab.said(watcher, `host ${host} is down`, since), PATIENCE_MS, what)
 }
 
 async function saidUp(
@@ -135,25 +131,10 @@ async function saidUp(
 ): Promise<number> {
   const times = await Promise.all(
     watchers.map((watcher) =>
-      eventually(
-        () => said(lab, watcher, `host ${host} is up`, since),
-        PATIENCE_MS,
-        `${host} back`,
-      ),
+      eventually(() => lab.said(watcher, `host ${host} is up`, since), PATIENCE_MS, `${host} back`),
     ),
   )
   return Math.max(...times)
-}
-
-function said(lab: Lab, watcher: string, message: string, since: number): number | undefined {
-  const lines = lab.daemonLog(watcher).trimEnd().split('\n').slice(-50)
-  for (const line of lines) {
-    if (!line.includes(message)) continue
-    const { time } = JSON.parse(line) as { time: string }
-    const atMs = Date.parse(time)
-    if (atMs >= since) return atMs
-  }
-  return undefined
 }
 
 async function allReady(

@@ -10,6 +10,7 @@ import type { Test } from 'tap'
 import type { Report } from '../../src/api/doctor-types.ts'
 import type { LbRow } from '../../src/api/lb-types.ts'
 import type { ServiceInspect } from '../../src/api/service-types.ts'
+import { processSeconds, residentBytes } from '../../src/bench/cpu.ts'
 import { type Background, eventually, type Result, run } from '../fixtures/commands.ts'
 import { inLab, type Lab, type Sandbox } from '../fixtures/lab.ts'
 
@@ -296,15 +297,7 @@ async function restarts(
 }
 
 /** User and system time of a process, in ms. */
-function cpuMs(pid: number): number {
-  const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) * 10
-}
-
-function residentKib(pid: number): number {
-  return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1])
-}
+const cpuMs = (pid: number): number => processSeconds([pid]) * 1_000
 
 /** Processes of that command line, in any namespace. */
 function processes(line: string): number {
@@ -340,7 +333,7 @@ async function misbehaves(t: Test, lab: Lab): Promise<void> {
   const much = check('head -c 2000000 /dev/zero | tr "\\0" x; echo well >&2', '5s')
   await lab.sandbox('h1', 'blue', 'much', undefined, much)
   const pid = lab.daemonPid('h1')
-  const memory = residentKib(pid)
+  const memory = residentBytes([pid])
   const cpu = cpuMs(pid)
   const began = performance.now()
   const latencies: number[] = []
@@ -352,7 +345,7 @@ async function misbehaves(t: Test, lab: Lab): Promise<void> {
   }
   const share = (cpuMs(pid) - cpu) / (performance.now() - began)
   const worst = Math.max(...latencies)
-  const grown = (residentKib(pid) - memory) / 1024
+  const grown = (residentBytes([pid]) - memory) / 2 ** 20
   t.comment(
     `daemon: ${(idleShare * 100).toFixed(0)} % of a CPU before, ${(share * 100).toFixed(0)} % meanwhile; ` +
       `worst answer ${worst.toFixed(0)} ms; ${grown.toFixed(0)} MiB more`,

@@ -9,6 +9,7 @@
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { residentBytes } from '../../src/bench/cpu.ts'
 import { run } from '../fixtures/commands.ts'
 import { effort } from '../fixtures/effort.ts'
 import { inLab, type Lab, ROOT } from '../fixtures/lab.ts'
@@ -45,7 +46,7 @@ inLab('footprint', 1, async (t, lab) => {
     const before = look(lab)
     const percents: number[] = []
     let after = before
-    // Some seconds after the last endpoint was made V8 collects what that has left: once, or thrice with seconds between.
+    // Some seconds after the last endpoint was made V8 collects what that has left: once.
     while (percents.length < MOST_LOOKS && !percents.some((percent) => percent <= 1)) {
       const earlier = after
       await sleep(SECONDS * 1000)
@@ -65,7 +66,7 @@ inLab('footprint', 1, async (t, lab) => {
 })
 
 const SECONDS = 5
-const MOST_LOOKS = 6
+const MOST_LOOKS = 3
 
 interface Look {
   /** What it is called, and the CPU time that it has had, in seconds; by its id. */
@@ -76,14 +77,14 @@ interface Look {
 
 /** What the daemon of h1 has used, and holds (proc(5)). */
 function look(lab: Lab): Look {
-  const proc = `/proc/${lab.daemonPid('h1')}`
+  const pid = lab.daemonPid('h1')
+  const proc = `/proc/${pid}`
   const threads = readdirSync(`${proc}/task`).map(
     (id) => [id, thread(`${proc}/task/${id}`)] as const,
   )
-  const rss = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`${proc}/status`, 'utf8'))?.[1]
   return {
     threads: new Map(threads),
-    rssMegabytes: Number(rss) / 1024,
+    rssMegabytes: residentBytes([pid]) / 2 ** 20,
     descriptors: readdirSync(`${proc}/fd`).length,
   }
 }
